@@ -30,7 +30,9 @@ class ArithmeticSource(Frozen):
     def _ranges(cls, levels: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         for name, (terms, digits) in levels.items():
             if not (2 <= terms <= 8 and 1 <= digits <= 4):
-                raise ValueError(f"level {name!r} is ({terms} terms, {digits} digits); use 2 to 8 terms and 1 to 4 digits")
+                raise ValueError(
+                    f"level {name!r} is ({terms} terms, {digits} digits); use 2 to 8 terms and 1 to 4 digits"
+                )
         if not levels:
             raise ValueError("name at least one level, for instance {easy: [2, 1]}")
         return levels
@@ -110,4 +112,6 @@ class TaskSpec(Frozen):
     def prompt_digest(self, chat_template: str | None = None) -> str:
         """Identity of what the model sees: template, style, stop strings, token budget, chat template (F05)."""
         shown = chat_template if self.style == "chat" else None
-        return digest([self.name, self.version, self.prompt, self.style, list(self.stop), self.max_completion_tokens, shown])
+        return digest(
+            [self.name, self.version, self.prompt, self.style, list(self.stop), self.max_completion_tokens, shown]
+        )

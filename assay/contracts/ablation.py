@@ -1,0 +1,237 @@
+"""The ablation file: model, tasks, arms, seeds, and how to train, evaluate and guard.
+
+What a person writes is short; `assay.plan.load` fills in every default, and the resolved form travels with every artifact (F28).
+Each field carries its unit, its range and one line of why.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from assay.contracts.base import Frozen
+from assay.contracts.task import TaskSpec
+
+
+class ModelSpec(Frozen):
+    """The model every arm starts from."""
+
+    path: str
+    """A Hugging Face model directory (relative to the YAML that names it) or a hub id."""
+    kind: Literal["base", "instruct"]
+    """`base`: prompts are sent as text. `instruct`: tasks of style `chat` go through the chat template (F02)."""
+    revision: str = "main"
+    """Hub commit, tag or branch; ignored for a directory."""
+
+
+class TaskUse(Frozen):
+    """A task and how many of its problems each split takes."""
+
+    task: TaskSpec
+    train: int = Field(ge=1)
+    """Problems GRPO trains on."""
+    validation: int = Field(64, ge=1)
+    """Problems scored during training; they choose the checkpoint and are never reported (F20)."""
+    heldout: int = Field(256, ge=1)
+    """Problems the report is about; no training or choice ever sees them."""
+
+
+class LossSpec(Frozen):
+    """The clipped policy-gradient loss and how token losses l are averaged (F16)."""
+
+    normaliser: Literal["grpo", "dapo", "dr_grpo"] = "grpo"
+    """`grpo`: mean over completions of Σl/|o|. `dapo`: Σl / all tokens. `dr_grpo`: Σl / (completions x token budget)."""
+    scale_by_std: bool = True
+    """Divide group-centred rewards by the group's standard deviation + 1e-4; Dr. GRPO turns this off."""
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    """The ratio is clipped below 1 - clip_low."""
+    clip_high: float = Field(0.2, gt=0)
+    """The ratio is clipped above 1 + clip_high; DAPO's clip-higher uses 0.28."""
+    importance_cap: float = Field(2.0, ge=1)
+    """Truncated importance sampling: trainer/sampler probability ratios are cut here (F25)."""
+
+
+class KLSpec(Frozen):
+    """How the policy is held near the reference, r = log π_ref − log π_θ (F22, F26)."""
+
+    estimator: Literal["k3_loss", "k2_loss", "k1_reward"] = "k3_loss"
+    """`k3_loss`: e^r − r − 1 in the loss. `k2_loss`: r²/2 in the loss. `k1_reward`: −r taken off the reward."""
+    coefficient: float = Field(0.01, ge=0)
+    """β. 0 turns the term off; the KL is measured and guarded all the same."""
+
+
+class OptimizerSpec(Frozen):
+    """AdamW, spelled out (F15)."""
+
+    learning_rate: float = Field(1e-6, gt=0, le=1)
+    warmup_steps: int = Field(5, ge=0)
+    """Steps of linear warm-up from learning_rate / warmup_steps."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+    """Far below the gradient RMS, else it turns the loss scale into a learning rate (F15, F16)."""
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this global L2 norm."""
+
+
+class PromptSpec(Frozen):
+    """Which training prompts an arm sees, in which order, and how many samples each gets."""
+
+    order: Literal["shuffled", "easy_to_hard"] = "shuffled"
+    """`easy_to_hard` sorts by the base model's pass rate; each pass over the data is `shuffled` anew otherwise."""
+    min_pass_rate: float = Field(0.0, ge=0, le=1)
+    """Prompts the base model solves less often are left out (nothing to learn from all-wrong groups)."""
+    max_pass_rate: float = Field(1.0, ge=0, le=1)
+    """Prompts it solves more often are left out."""
+    allocation: Literal["uniform", "adaptive"] = "uniform"
+    """`adaptive` moves samples to prompts whose group is likely to hold both right and wrong answers."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PromptSpec:
+        if self.min_pass_rate > self.max_pass_rate:
+            raise ValueError(
+                f"min_pass_rate {self.min_pass_rate} is above max_pass_rate {self.max_pass_rate}; swap them"
+            )
+        return self
+
+    @property
+    def needs_curriculum(self) -> bool:
+        """Whether the base model's pass rates are an input of this arm."""
+        return self != PromptSpec()
+
+
+class GuardRule(Frozen):
+    """A limit on one training metric: crossing `warn` is a finding, crossing `stop` for `patience_steps` steps ends the run."""
+
+    metric: str
+    side: Literal["above", "below"] = "above"
+    warn: float
+    stop: float
+    patience_steps: int = Field(2, ge=1)
+    """Consecutive steps beyond `stop` before the run is stopped; NaN stops at once."""
+    failure: str = ""
+    """The known failure this defends against, for instance F15."""
+
+
+def default_guards() -> dict[str, GuardRule]:
+    """Limits loose enough for a healthy run and tight enough for every collapse in the failure list."""
+    rules = {
+        "kl": GuardRule(metric="kl", warn=0.5, stop=10.0, failure="F15"),
+        "ratio": GuardRule(metric="ratio_max", warn=5.0, stop=50.0, failure="F24"),
+        "entropy": GuardRule(metric="entropy", side="below", warn=0.02, stop=0.002, patience_steps=5, failure="F22"),
+        "gradient": GuardRule(metric="grad_norm", warn=20.0, stop=200.0, patience_steps=3, failure="F21"),
+        "length": GuardRule(metric="completion_tokens_median", side="below", warn=3.0, stop=1.0, failure="F21"),
+        "truncation": GuardRule(metric="truncated_share", warn=0.1, stop=0.9, patience_steps=5, failure="F32"),
+        "repetition": GuardRule(metric="repetition_share", warn=0.1, stop=0.5, failure="F24"),
+        "duplicates": GuardRule(metric="duplicate_seed_share", warn=0.0, stop=0.5, patience_steps=1, failure="F01"),
+        "verifier": GuardRule(metric="verifier_failed_share", warn=0.01, stop=0.2, failure="F19"),
+    }
+    return rules
+
+
+class TrainSpec(Frozen):
+    """One arm's training, fully spelled out."""
+
+    steps: int = Field(ge=1)
+    """Optimizer steps."""
+    prompts_per_step: int = Field(32, ge=1)
+    samples_per_prompt: int = Field(8, ge=2)
+    """Group size; under `adaptive` allocation the mean group size."""
+    temperature: float = Field(1.0, gt=0, le=2)
+    """Of sampling, and of every log-prob in the loss (F09). top-p and top-k are never used in training."""
+    reward_weights: dict[Literal["correct", "format"], float] = Field(default_factory=lambda: {"correct": 1.0})
+    """Reward = Σ weight x part; `correct` is the task verifier's score, `format` is 1 when there is a box."""
+    prompts: PromptSpec = PromptSpec()
+    loss: LossSpec = LossSpec()
+    kl: KLSpec = KLSpec()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    guards: dict[str, GuardRule] = Field(default_factory=default_guards)
+    checkpoint_every_steps: int = Field(20, ge=1)
+    """A killed run loses at most this many steps; evaluation picks among these checkpoints."""
+    validate_every_steps: int = Field(10, ge=1)
+    """How often the validation split is scored while training (F20, F35)."""
+    micro_batch_tokens: int = Field(16_384, ge=1)
+    """Prompt + completion tokens, padding included, in one forward and backward pass; bounds memory."""
+    logprob_tolerance: float = Field(0.05, gt=0)
+    """Largest mean |trainer − sampler| log-prob difference at step 0 (F09, F25)."""
+
+    @field_validator("reward_weights")
+    @classmethod
+    def _rewarding(cls, weights: dict[str, float]) -> dict[str, float]:
+        if not any(weights.values()):
+            raise ValueError("every weight is 0; give `correct` a weight, for instance {correct: 1.0}")
+        return weights
+
+
+class CurriculumSpec(Frozen):
+    """How the base model's pass rates are estimated."""
+
+    samples_per_prompt: int = Field(8, ge=1)
+    """n of the unbiased pass@k estimate (F27)."""
+    temperature: float = Field(1.0, gt=0, le=2)
+    shard_prompts: int = Field(64, ge=1)
+    """Prompts per shard; a killed run repeats at most one shard."""
+
+
+class EvaluationSpec(Frozen):
+    """What is measured on the held-out problems."""
+
+    checkpoints: int = Field(3, ge=2)
+    """Checkpoints of each run that are exported and evaluated: the last, the best by validation, then evenly spaced."""
+    samples_per_prompt: int = Field(8, ge=1)
+    """Samples for pass@1 and pass@k; greedy decoding is always evaluated as well."""
+    temperature: float = Field(1.0, gt=0, le=2)
+    """Use the training temperature unless you mean to measure something else."""
+    tensor_parallel: Literal[1] = 1
+    """Fixed and recorded: other values changed scores by 18 points in a real run (F13)."""
+    acknowledge: tuple[str, ...] = ()
+    """Findings accepted as intended, by id, for instance `F03/acceptance`."""
+
+
+ARM_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,47}$")
+
+
+class AblationSpec(Frozen):
+    """A whole ablation. `arms` maps a name to the `train` settings it changes."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    """Root of the seed tree for data and evaluation."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Training seeds; each arm runs once per seed. Two or more let the report tell arms from luck (F29)."""
+    model: ModelSpec
+    tasks: tuple[TaskUse, ...] = Field(min_length=1)
+    curriculum: CurriculumSpec = CurriculumSpec()
+    train: TrainSpec
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    evaluation: EvaluationSpec = EvaluationSpec()
+    max_dropped_share: float = Field(0.05, ge=0, le=1)
+    """Preparation fails when more than this share of prompts is dropped for length (F17)."""
+
+    @field_validator("arms")
+    @classmethod
+    def _named(cls, arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in arms:
+            if not ARM_NAME.match(name) or name.lower() == "base":
+                raise ValueError(
+                    f"arm name {name!r}: use letters, digits, spaces, `_ . -`, at most 48; `base` is taken"
+                )
+        return arms
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"{list(seeds)} repeats a seed; a repeated seed is the same run twice")
+        return seeds
+
+    @model_validator(mode="after")
+    def _tasks_differ(self) -> AblationSpec:
+        names = [use.task.name for use in self.tasks]
+        if len(set(names)) != len(names):
+            raise ValueError(f"tasks {names} repeat a name; ids and metrics are named after the task")
+        return self

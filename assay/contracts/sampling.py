@@ -1,0 +1,50 @@
+"""What a sampler takes and gives. Implemented by `assay.sampling`, used by curriculum, training and evaluation alike.
+
+Every request carries a seed of its own, derived from (run seed, problem, step, sample index), so no two samples share one (F01).
+Log-probs are of the distribution sampled from: temperature applied, no top-p or top-k (F09).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from assay.contracts.records import FinishReason
+
+Progress = Callable[[int], None]
+"""Called with the number of sequences finished since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """One completion to write."""
+
+    prompt_tokens: tuple[int, ...]
+    seed: int
+    """0 <= seed < 2**63. Ignored when temperature is 0."""
+    max_tokens: int
+    temperature: float
+    """0: greedy."""
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One completion. Its length is len(tokens): never read from padding (F10)."""
+
+    text: str
+    """Text before the first stop string."""
+    tokens: tuple[int, ...]
+    """All sampled tokens, the end-of-sequence token and those of the stop string included."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each token when it was sampled, nats."""
+    finish_reason: FinishReason
+
+
+class Sampler(Protocol):
+    """A language model that writes completions."""
+
+    def generate(self, requests: Sequence[SampleRequest], progress: Progress | None = None) -> list[Completion]:
+        """Completions in the order of the requests. A request's result does not depend on its neighbours' seeds."""
+        ...

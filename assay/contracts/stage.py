@@ -1,0 +1,141 @@
+"""Stage specs: all that decides a stage's result, and nothing else.
+
+A stage's content key = sha256(stage name, stage version, identity fields, numeric environment, keys of its inputs).
+Inputs are `stage/key` references, so their keys are part of the fields. Where and how a stage runs is `Runtime`: not identity.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from assay.contracts.ablation import AblationSpec, CurriculumSpec, EvaluationSpec, ModelSpec, TaskUse, TrainSpec
+from assay.contracts.base import Frozen
+from assay.contracts.task import TaskSpec
+
+ArtifactRef = Annotated[str, Field(pattern=r"^[a-z_]+/[0-9a-f]{20}$")]
+"""`stage/key` of a committed artifact."""
+
+
+class Runtime(Frozen):
+    """Where and how stages run; a cluster profile sets it. Never part of a content key."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(0, ge=0)
+    """CPU threads of torch; 0: all cores."""
+    max_batch_sequences: int = Field(512, ge=1)
+    """Sequences generated side by side by the torch sampler."""
+    verifier_workers: int = Field(1, ge=1)
+    """Processes for symbolic maths."""
+
+
+class PrepareStage(Frozen):
+    """Load, canonicalise, render, split, count drops; preflight."""
+
+    stage: Literal["prepare"] = "prepare"
+    VERSION: ClassVar[int] = 1
+    model: ModelSpec
+    model_digest: str
+    """Digest of the model directory's files, or of hub id and revision."""
+    tasks: tuple[TaskUse, ...]
+    data_digests: dict[str, str]
+    """Digest of every data file named by a task."""
+    seed: int
+    temperature: float
+    max_dropped_share: float
+    acknowledge: tuple[str, ...]
+
+
+class CurriculumStage(Frozen):
+    """Sample and verify every training prompt with the base model."""
+
+    stage: Literal["curriculum"] = "curriculum"
+    VERSION: ClassVar[int] = 1
+    prepare: ArtifactRef
+    model: ModelSpec
+    tasks: tuple[TaskSpec, ...]
+    curriculum: CurriculumSpec
+    seed: int
+
+
+class TrainStage(Frozen):
+    """GRPO for one arm and one seed."""
+
+    stage: Literal["train"] = "train"
+    VERSION: ClassVar[int] = 1
+    prepare: ArtifactRef
+    curriculum: ArtifactRef | None
+    model: ModelSpec
+    tasks: tuple[TaskSpec, ...]
+    train: TrainSpec
+    seed: int
+    label: str
+    """`ARM/seedN`, for people; not identity, so equal work under two names is done once."""
+
+
+class ExportStage(Frozen):
+    """Hugging Face checkpoints of one run, re-read and compared."""
+
+    stage: Literal["export"] = "export"
+    VERSION: ClassVar[int] = 1
+    train: ArtifactRef
+    model: ModelSpec
+    checkpoints: int
+    label: str
+
+
+class EvaluateStage(Frozen):
+    """lm_eval over the base model (`export` is None) or over the exported checkpoints of one run."""
+
+    stage: Literal["evaluate"] = "evaluate"
+    VERSION: ClassVar[int] = 1
+    prepare: ArtifactRef
+    export: ArtifactRef | None
+    model: ModelSpec
+    tasks: tuple[TaskSpec, ...]
+    evaluation: EvaluationSpec
+    seed: int
+    label: str
+
+
+class RescoreStage(Frozen):
+    """Assay's verdicts on the logged samples."""
+
+    stage: Literal["rescore"] = "rescore"
+    VERSION: ClassVar[int] = 1
+    prepare: ArtifactRef
+    evaluate: ArtifactRef
+    tasks: tuple[TaskSpec, ...]
+    verifier_versions: dict[str, int]
+    label: str
+
+
+class RunRef(Frozen):
+    """The artifacts of one training run."""
+
+    arm: str
+    seed: int
+    train: ArtifactRef
+    export: ArtifactRef
+    evaluate: ArtifactRef
+    rescore: ArtifactRef
+
+
+class ReportStage(Frozen):
+    """One report over everything."""
+
+    stage: Literal["report"] = "report"
+    VERSION: ClassVar[int] = 1
+    ablation: AblationSpec
+    prepare: ArtifactRef
+    curriculum: ArtifactRef
+    base_evaluate: ArtifactRef
+    base_rescore: ArtifactRef
+    runs: tuple[RunRef, ...]
+
+
+StageSpec = PrepareStage | CurriculumStage | TrainStage | ExportStage | EvaluateStage | RescoreStage | ReportStage
+
+NOT_IDENTITY = frozenset({"label"})
+"""Fields for people; two stages that differ in these alone are the same work."""
