@@ -1,1 +1,4 @@
-"""What rooms hand to each other: specs, records, manifests and the error tree. Imports the standard library and pydantic only."""
+"""What rooms hand to each other: specs, records, manifests and the error tree.
+
+Imports the standard library and pydantic only.
+"""

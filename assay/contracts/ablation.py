@@ -1,29 +1,32 @@
 """The ablation file: model, tasks, arms, seeds, and how to train, evaluate and guard.
 
-What a person writes is short; `assay.plan.load` fills in every default, and the resolved form travels with every artifact (F28).
+What a person writes is short; `assay.plan` fills in every default, and the resolved form travels with every artifact
+(F28).
 Each field carries its unit, its range and one line of why.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from assay.contracts.base import Frozen
+from assay.contracts.base import NOT_IDENTITY, Frozen
 from assay.contracts.task import TaskSpec
 
 
 class ModelSpec(Frozen):
     """The model every arm starts from."""
 
-    path: str
+    path: Annotated[str, NOT_IDENTITY]
     """A Hugging Face model directory (relative to the YAML that names it) or a hub id."""
     kind: Literal["base", "instruct"]
     """`base`: prompts are sent as text. `instruct`: tasks of style `chat` go through the chat template (F02)."""
     revision: str = "main"
     """Hub commit, tag or branch; ignored for a directory."""
+    digest: str = ""
+    """Filled in by the plan: sha256 over the directory's files, or over hub id and revision."""
 
 
 class TaskUse(Frozen):
@@ -42,7 +45,7 @@ class LossSpec(Frozen):
     """The clipped policy-gradient loss and how token losses l are averaged (F16)."""
 
     normaliser: Literal["grpo", "dapo", "dr_grpo"] = "grpo"
-    """`grpo`: mean over completions of Σl/|o|. `dapo`: Σl / all tokens. `dr_grpo`: Σl / (completions x token budget)."""
+    """`grpo`: mean over completions of Σl/|o|. `dapo`: Σl/all tokens. `dr_grpo`: Σl/(completions x token budget)."""
     scale_by_std: bool = True
     """Divide group-centred rewards by the group's standard deviation + 1e-4; Dr. GRPO turns this off."""
     clip_low: float = Field(0.2, gt=0, lt=1)
@@ -104,7 +107,10 @@ class PromptSpec(Frozen):
 
 
 class GuardRule(Frozen):
-    """A limit on one training metric: crossing `warn` is a finding, crossing `stop` for `patience_steps` steps ends the run."""
+    """A limit on one training metric.
+
+    Crossing `warn` is a finding; crossing `stop` for `patience_steps` steps in a row ends the run.
+    """
 
     metric: str
     side: Literal["above", "below"] = "above"
@@ -118,7 +124,7 @@ class GuardRule(Frozen):
 
 def default_guards() -> dict[str, GuardRule]:
     """Limits loose enough for a healthy run and tight enough for every collapse in the failure list."""
-    rules = {
+    return {
         "kl": GuardRule(metric="kl", warn=0.5, stop=10.0, failure="F15"),
         "ratio": GuardRule(metric="ratio_max", warn=5.0, stop=50.0, failure="F24"),
         "entropy": GuardRule(metric="entropy", side="below", warn=0.02, stop=0.002, patience_steps=5, failure="F22"),
@@ -126,20 +132,21 @@ def default_guards() -> dict[str, GuardRule]:
         "length": GuardRule(metric="completion_tokens_median", side="below", warn=3.0, stop=1.0, failure="F21"),
         "truncation": GuardRule(metric="truncated_share", warn=0.1, stop=0.9, patience_steps=5, failure="F32"),
         "repetition": GuardRule(metric="repetition_share", warn=0.1, stop=0.5, failure="F24"),
-        "duplicates": GuardRule(metric="duplicate_seed_share", warn=0.0, stop=0.5, patience_steps=1, failure="F01"),
+        "duplicates": GuardRule(metric="duplicate_excess_share", warn=0.1, stop=0.5, patience_steps=1, failure="F01"),
         "verifier": GuardRule(metric="verifier_failed_share", warn=0.01, stop=0.2, failure="F19"),
     }
-    return rules
 
 
 class TrainSpec(Frozen):
     """One arm's training, fully spelled out."""
 
     steps: int = Field(ge=1)
-    """Optimizer steps."""
+    """Rollout steps: sample, score, update."""
     prompts_per_step: int = Field(32, ge=1)
     samples_per_prompt: int = Field(8, ge=2)
     """Group size; under `adaptive` allocation the mean group size."""
+    updates_per_step: int = Field(1, ge=1)
+    """Optimizer updates made from one step's completions, each on its own share of the prompts; above 1 the clip acts."""
     temperature: float = Field(1.0, gt=0, le=2)
     """Of sampling, and of every log-prob in the loss (F09). top-p and top-k are never used in training."""
     reward_weights: dict[Literal["correct", "format"], float] = Field(default_factory=lambda: {"correct": 1.0})
@@ -235,3 +242,13 @@ class AblationSpec(Frozen):
         if len(set(names)) != len(names):
             raise ValueError(f"tasks {names} repeat a name; ids and metrics are named after the task")
         return self
+
+
+class ResolvedAblation(Frozen):
+    """An ablation with everything that decides its results pinned down: what `plan` expands and every container is given."""
+
+    spec: AblationSpec
+    data_digests: dict[str, str]
+    """Task name -> digest of the data files it reads, or of hub id and revision."""
+    environment: dict[str, str]
+    """Versions of the packages that decide numbers."""

@@ -9,6 +9,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 
+class _NotIdentity:
+    """Marks a field that says where something lies or how people call it, not what it is."""
+
+
+NOT_IDENTITY = _NotIdentity()
+"""Use as `Annotated[str, NOT_IDENTITY]`: the field stays out of every content key."""
+
+
 class Frozen(BaseModel):
     """Immutable; unknown keys are errors."""
 
@@ -23,3 +31,15 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """sha256 of the canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def identity(value: Any) -> Any:
+    """The value as plain data without the fields marked `NOT_IDENTITY`, at any depth: the input of content keys."""
+    if isinstance(value, Frozen):
+        fields = type(value).model_fields
+        return {name: identity(getattr(value, name)) for name in fields if NOT_IDENTITY not in fields[name].metadata}
+    if isinstance(value, dict):
+        return {str(key): identity(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [identity(item) for item in value]
+    return value

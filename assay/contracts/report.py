@@ -1,4 +1,7 @@
-"""What the report draws: the summary, and the rows behind its figures. Gathered by the report stage, drawn by `assay.reporting`."""
+"""What the report draws: the summary, and the rows behind its figures.
+
+Gathered by the report stage, drawn by `assay.reporting`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from assay.contracts.summary import Summary
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One training step of one run. `values` holds reward_mean, kl, entropy, grad_norm, completion_tokens_mean, validation_accuracy (sparse), …"""
+    """One training step of one run.
+
+    `values` holds reward_mean, kl, entropy, grad_norm, completion_tokens_mean, validation_accuracy (sparse), …
+    """
 
     arm: str
     seed: int
@@ -31,7 +37,7 @@ class PassAtK:
 
 @dataclass(frozen=True, slots=True)
 class BandScore:
-    """Accuracy of one model in one band of questions: a level of a task, or a band of the base model's pass rate (F30)."""
+    """Accuracy of one model in one band: a level of a task, or a band of the base model's pass rate (F30)."""
 
     model: str
     kind: str

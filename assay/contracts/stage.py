@@ -1,7 +1,7 @@
 """Stage specs: all that decides a stage's result, and nothing else.
 
 A stage's content key = sha256(stage name, stage version, identity fields, numeric environment, keys of its inputs).
-Inputs are `stage/key` references, so their keys are part of the fields. Where and how a stage runs is `Runtime`: not identity.
+Inputs are `stage/key` references, so their keys are among the fields. Where and how a stage runs is `Runtime`: no identity.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from assay.contracts.ablation import AblationSpec, CurriculumSpec, EvaluationSpec, ModelSpec, TaskUse, TrainSpec
-from assay.contracts.base import Frozen
+from assay.contracts.base import NOT_IDENTITY, Frozen
 from assay.contracts.task import TaskSpec
 
 ArtifactRef = Annotated[str, Field(pattern=r"^[a-z_]+/[0-9a-f]{20}$")]
 """`stage/key` of a committed artifact."""
+
+Label = Annotated[str, NOT_IDENTITY]
+"""`ARM/seedN`, for people; not identity, so equal work under two names is done once."""
 
 
 class Runtime(Frozen):
@@ -36,11 +39,8 @@ class PrepareStage(Frozen):
     stage: Literal["prepare"] = "prepare"
     VERSION: ClassVar[int] = 1
     model: ModelSpec
-    model_digest: str
-    """Digest of the model directory's files, or of hub id and revision."""
     tasks: tuple[TaskUse, ...]
     data_digests: dict[str, str]
-    """Digest of every data file named by a task."""
     seed: int
     temperature: float
     max_dropped_share: float
@@ -70,8 +70,7 @@ class TrainStage(Frozen):
     tasks: tuple[TaskSpec, ...]
     train: TrainSpec
     seed: int
-    label: str
-    """`ARM/seedN`, for people; not identity, so equal work under two names is done once."""
+    label: Label
 
 
 class ExportStage(Frozen):
@@ -82,7 +81,7 @@ class ExportStage(Frozen):
     train: ArtifactRef
     model: ModelSpec
     checkpoints: int
-    label: str
+    label: Label
 
 
 class EvaluateStage(Frozen):
@@ -96,7 +95,7 @@ class EvaluateStage(Frozen):
     tasks: tuple[TaskSpec, ...]
     evaluation: EvaluationSpec
     seed: int
-    label: str
+    label: Label
 
 
 class RescoreStage(Frozen):
@@ -108,7 +107,7 @@ class RescoreStage(Frozen):
     evaluate: ArtifactRef
     tasks: tuple[TaskSpec, ...]
     verifier_versions: dict[str, int]
-    label: str
+    label: Label
 
 
 class RunRef(Frozen):
@@ -136,6 +135,3 @@ class ReportStage(Frozen):
 
 
 StageSpec = PrepareStage | CurriculumStage | TrainStage | ExportStage | EvaluateStage | RescoreStage | ReportStage
-
-NOT_IDENTITY = frozenset({"label"})
-"""Fields for people; two stages that differ in these alone are the same work."""

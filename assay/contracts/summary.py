@@ -36,7 +36,7 @@ class ArmSummary(Frozen):
 
     seeds: int
     checkpoint: str
-    """The checkpoint the metrics are of, chosen on the validation split: `step-000040`, or one per seed joined by commas."""
+    """The checkpoint measured, chosen on the validation split: `step-000040`; one per seed, joined by commas."""
     metrics: dict[str, Metric]
     health: tuple[str, ...]
     """Ids of this arm's findings, worst first."""

@@ -1,6 +1,6 @@
 """A task: where its problems come from, how a prompt is written, when a completion ends, and who judges it.
 
-One definition serves sampling, training and evaluation; `TaskSpec.prompt_digest` is the identity of what the model sees.
+One definition serves sampling, training and evaluation; `TaskSpec.prompt_digest` identifies what the model sees.
 """
 
 from __future__ import annotations
