@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from assay.contracts.base import Frozen
 
@@ -55,15 +55,15 @@ class Manifest(Frozen):
     """The resolved stage spec, as JSON (F28)."""
     files: tuple[FileEntry, ...]
     """Every file of the artifact but this one and those under `scratch/`, sorted by path."""
-    metrics: dict[str, float] = {}
-    """Figures the stage measured; names carry units."""
-    dropped: dict[str, int] = {}
+    metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
+    """Figures the stage measured; names carry units. What could not be measured is absent, never NaN: JSON has none."""
+    dropped: dict[str, int] = Field(default_factory=dict)
     """Reason -> how many were left out for it (F17)."""
     findings: tuple[Finding, ...] = ()
     seconds: float = Field(ge=0)
     """Wall-clock time of the stage, in seconds."""
     started_at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")
     """Start of the stage, ISO 8601 in UTC."""
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict)
     """Versions and hardware the stage ran with, for instance `{"python": "3.11.9"}`."""
     assay_version: str
