@@ -146,10 +146,10 @@ class TrainSpec(Frozen):
     samples_per_prompt: int = Field(8, ge=2)
     """Group size; under `adaptive` allocation the mean group size."""
     updates_per_step: int = Field(1, ge=1)
-    """Optimizer updates made from one step's completions, each on its own share of the prompts; above 1 the clip acts."""
+    """Optimizer updates made from one step's completions, each on its share of the prompts; above 1 the clip acts."""
     temperature: float = Field(1.0, gt=0, le=2)
     """Of sampling, and of every log-prob in the loss (F09). top-p and top-k are never used in training."""
-    reward_weights: dict[Literal["correct", "format"], float] = Field(default_factory=lambda: {"correct": 1.0})
+    reward_weights: dict[Literal["correct", "format"], float] = {"correct": 1.0}
     """Reward = Σ weight x part; `correct` is the task verifier's score, `format` is 1 when there is a box."""
     prompts: PromptSpec = PromptSpec()
     loss: LossSpec = LossSpec()
@@ -245,7 +245,7 @@ class AblationSpec(Frozen):
 
 
 class ResolvedAblation(Frozen):
-    """An ablation with everything that decides its results pinned down: what `plan` expands and every container is given."""
+    """An ablation with all that decides its results pinned down: `plan` expands it, every container is given it."""
 
     spec: AblationSpec
     data_digests: dict[str, str]

@@ -1,6 +1,7 @@
 """What a sampler takes and gives. Implemented by `assay.sampling`, used by curriculum, training and evaluation alike.
 
-Every request carries a seed of its own, derived from (run seed, problem, step, sample index), so no two samples share one (F01).
+Every request carries a seed of its own, derived from (run seed, problem, step, sample index): no two samples share
+one (F01).
 Log-probs are of the distribution sampled from: temperature applied, no top-p or top-k (F09).
 """
 

@@ -1,7 +1,8 @@
 """Stage specs: all that decides a stage's result, and nothing else.
 
 A stage's content key = sha256(stage name, stage version, identity fields, numeric environment, keys of its inputs).
-Inputs are `stage/key` references, so their keys are among the fields. Where and how a stage runs is `Runtime`: no identity.
+Inputs are `stage/key` references, so their keys are among the fields. Where and how a stage runs is `Runtime`: not
+identity.
 """
 
 from __future__ import annotations

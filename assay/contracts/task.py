@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from assay.contracts.base import Frozen, digest
+from assay.contracts.base import NOT_IDENTITY, Frozen, digest
 
 VerifierName = Literal["strict", "flexible", "symbolic"]
 
@@ -42,9 +42,9 @@ class FileSource(Frozen):
     """JSON or JSON lines on disk. A split whose file is absent is cut from the other, disjointly."""
 
     kind: Literal["file"]
-    train: str
+    train: Annotated[str, NOT_IDENTITY]
     """Path of the training file; `${VAR}` is expanded, relative paths start at the YAML that names them."""
-    heldout: str | None = None
+    heldout: Annotated[str | None, NOT_IDENTITY] = None
     """Path of the held-out file; absent: held-out problems are taken from `train` and removed from it."""
     question: str
     """Template over a row's fields, for instance `{Body} {Question}`."""
