@@ -1,0 +1,83 @@
+"""What a store is: objects under relative POSIX paths, written whole or not at all.
+
+    write    a reader sees the old object or the new one, never half
+    create   the same, and of all who create one path exactly one wins; the others get ObjectExists
+
+A path is an object or a folder, for good: with an object `a` there is no object `a/b`.
+Folders exist because objects lie in them.
+Two stores implement the protocol: `assay.storage.files` and `assay.storage.s3`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from assay.contracts.errors import InputError
+
+INCOMING = ".assay-incoming"
+"""First segment of unfinished writes; reserved in every store, so that a tree can move from one to another."""
+
+CHUNK_BYTES = 1 << 20
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectInfo:
+    """One object of a listing."""
+
+    path: str
+    size_bytes: int
+
+
+class Store(Protocol):
+    """Bytes by path. Every method raises InputError for a path that `checked` refuses, StorageError when the store
+    says no, and Retryable when asking again may help."""
+
+    @property
+    def uri(self) -> str:
+        """Where the store begins: `file:///…` or `s3://bucket/prefix`; `open_store(uri)` opens the same store."""
+
+    def read_bytes(self, path: str) -> bytes:
+        """The whole object. Raises ObjectMissing."""
+
+    def read_chunks(self, path: str) -> Iterator[bytes]:
+        """The object piece by piece, for those too large for memory. Raises ObjectMissing at the first piece."""
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write atomically, over whatever was there."""
+
+    def create_bytes(self, path: str, data: bytes) -> None:
+        """Write atomically if nothing is there. Raises ObjectExists."""
+
+    def exists(self, path: str) -> bool:
+        """Whether an object (not a folder) is there."""
+
+    def list(self, prefix: str = "") -> list[ObjectInfo]:
+        """Every finished object in folder `prefix` and below, sorted by path; `""` is the whole store."""
+
+    def delete(self, path: str) -> None:
+        """Remove the object; that nothing is there is no error."""
+
+    def upload(self, local: Path, path: str) -> None:
+        """Write a local file atomically, over whatever was there."""
+
+    def fetch(self, path: str) -> Path:
+        """A local file of the same bytes and name, for reading only: it may be the object. Raises ObjectMissing."""
+
+    def fetch_tree(self, prefix: str) -> Path:
+        """A local folder holding everything in folder `prefix`, for reading only. Raises ObjectMissing when empty."""
+
+
+def checked(path: str) -> str:
+    """`path` itself if it is relative, POSIX and stays inside the store. Raises InputError."""
+    segments = path.split("/")
+    if segments[0] == INCOMING or _UNPRINTABLE.search(path) or any(segment in ("", ".", "..") for segment in segments):
+        raise InputError(
+            repr(path), "not a path inside a store", "Use a relative POSIX path such as stage/key/file.json"
+        )
+    return path
