@@ -1,0 +1,30 @@
+"""A task turned into prompts: source -> problems -> disjoint splits -> rendered, tokenised rows.
+
+task   = load_task(path)                       the YAML, checked
+splits = split_problems(TaskUse(task=task, …), seed)
+rows, dropped = prompt_rows(task, splits, tokenizer)
+write_prompts(path, rows)
+"""
+
+from assay.tasks.ids import canonical_id, require_known, require_unique
+from assay.tasks.loading import load_task
+from assay.tasks.prompts import Tokenizer, prompt_rows, render
+from assay.tasks.sources import data_digests, load_problems
+from assay.tasks.splits import Splits, split_problems
+from assay.tasks.tables import read_prompts, write_prompts
+
+__all__ = [
+    "Splits",
+    "Tokenizer",
+    "canonical_id",
+    "data_digests",
+    "load_problems",
+    "load_task",
+    "prompt_rows",
+    "read_prompts",
+    "render",
+    "require_known",
+    "require_unique",
+    "split_problems",
+    "write_prompts",
+]
