@@ -8,11 +8,12 @@ It names every file with its digest, what the stage measured, what it dropped an
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import json
+from typing import Any, Literal, cast
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, field_validator
 
-from assay.contracts.base import Frozen
+from assay.contracts.base import Frozen, canonical_json
 
 Severity = Literal["info", "warning", "error"]
 
@@ -52,7 +53,7 @@ class Manifest(Frozen):
     stage_version: int = Field(ge=1)
     """Version of the stage's meaning; part of the key."""
     spec: dict[str, Any]
-    """The resolved stage spec, as JSON (F28)."""
+    """The resolved stage spec, as JSON holds it (F28): lists for tuples, no NaN or infinity."""
     files: tuple[FileEntry, ...]
     """Every file of the artifact but this one and those under `scratch/`, sorted by path."""
     metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
@@ -67,3 +68,8 @@ class Manifest(Frozen):
     environment: dict[str, str] = Field(default_factory=dict)
     """Versions and hardware the stage ran with, for instance `{"python": "3.11.9"}`."""
     assay_version: str
+
+    @field_validator("spec")
+    @classmethod
+    def _as_json(cls, spec: dict[str, Any]) -> dict[str, Any]:
+        return cast(dict[str, Any], json.loads(canonical_json(spec)))

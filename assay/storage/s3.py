@@ -142,7 +142,7 @@ class S3Store:
         except ClientError as error:
             raise _from_response(f"{self.uri}/{path}", error.response) from error
         except (BotoCoreError, Boto3Error) as error:
-            raise _from_client(f"{self.uri}/{path}", error) from error
+            raise _from_client(f"{self.uri}/{path}", error) from None
 
 
 def _from_response(uri: str, response: dict[str, Any]) -> AssayError:
@@ -160,11 +160,13 @@ def _from_response(uri: str, response: dict[str, Any]) -> AssayError:
 
 
 def _from_client(uri: str, error: Exception) -> AssayError:
-    """Errors without an answer. Those of the connection are named only: their text holds the endpoint's URL."""
+    """Errors without an answer. Those of the connection are named only: their text holds the endpoint, which may hold a
+    password; for the same reason they are not chained."""
     from boto3.exceptions import RetriesExceededError
+    from botocore.exceptions import ConnectionError as NoConnection
     from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-    if isinstance(error, HTTPClientError | IncompleteReadError | RetriesExceededError):
+    if isinstance(error, NoConnection | HTTPClientError | IncompleteReadError | RetriesExceededError):
         return Retryable(f"{uri}: {type(error).__name__}. Check AWS_ENDPOINT_URL, or run the same command again")
     return StorageError(f"{uri}: {error}. Check the AWS_… environment variables and profile")
 
