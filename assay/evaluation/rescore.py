@@ -1,0 +1,68 @@
+"""Assay's verdicts on logged samples: strict, flexible and symbolic, side by side (F03, F04, F33).
+
+A sample written for another prompt than the one trained on measures something else, so it is refused unless the
+difference is acknowledged by name (F05). A verifier that fails or runs out of time leaves its verdict as it is (F19).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from assay.contracts.errors import DataError
+from assay.contracts.records import SampleRow, ScoredRow
+from assay.contracts.task import TaskSpec
+from assay.verifiers import VerifierPool
+
+OTHER_PROMPT = "F05/prompt"
+"""What to acknowledge when samples are meant to answer another prompt, for instance a few-shot one."""
+
+
+def rescore(
+    samples: Sequence[SampleRow],
+    tasks: Mapping[str, TaskSpec],
+    pool: VerifierPool,
+    expected_digests: Mapping[str, str],
+    acknowledge: Collection[str] = (),
+) -> list[ScoredRow]:
+    """One scored row a sample, in the order of the samples.
+
+    `tasks` and `expected_digests` (the prompt digests trained on) are by task name.
+    Raises `DataError` for a sample of an unknown task, or of another prompt unless `F05/prompt` is acknowledged.
+    """
+    check_digests(samples, expected_digests, acknowledge)
+    scored: dict[int, ScoredRow] = {}
+    for task, places in _places_by_task(samples).items():
+        rows = _score([samples[place] for place in places], tasks[task].stop, pool)
+        scored.update(zip(places, rows, strict=True))
+    return [scored[place] for place in range(len(samples))]
+
+
+def check_digests(
+    samples: Sequence[SampleRow], expected_digests: Mapping[str, str], acknowledge: Collection[str] = ()
+) -> None:
+    """Raises `DataError` when samples of a task answer another prompt than expected (F05)."""
+    for task, found in sorted({(sample.task, sample.prompt_digest) for sample in samples}):
+        if task not in expected_digests:
+            raise DataError(f"task {task}", "samples name it, the ablation does not", "Rescore with its own ablation")
+        if found != expected_digests[task] and OTHER_PROMPT not in acknowledge:
+            raise DataError(
+                f"task {task}",
+                f"samples answer prompt {found[:12]}, training used {expected_digests[task][:12]}",
+                f"Evaluate with the task trained on, or acknowledge {OTHER_PROMPT} (F05)",
+            )
+
+
+def _score(samples: Sequence[SampleRow], stop: tuple[str, ...], pool: VerifierPool) -> list[ScoredRow]:
+    answers = [(sample.text, sample.gold) for sample in samples]
+    strict = pool.score("strict", answers, stop=stop)
+    flexible = pool.score("flexible", answers, stop=stop)
+    symbolic = pool.score("symbolic", answers, stop=stop)
+    return [ScoredRow(*row) for row in zip(samples, strict, flexible, symbolic, strict=True)]
+
+
+def _places_by_task(samples: Sequence[SampleRow]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, sample in enumerate(samples):
+        places[sample.task].append(place)
+    return places
