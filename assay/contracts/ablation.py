@@ -137,6 +137,9 @@ def default_guards() -> dict[str, GuardRule]:
     }
 
 
+RewardPart = Literal["correct", "format"]
+
+
 class TrainSpec(Frozen):
     """One arm's training, fully spelled out."""
 
@@ -149,7 +152,7 @@ class TrainSpec(Frozen):
     """Optimizer updates made from one step's completions, each on its share of the prompts; above 1 the clip acts."""
     temperature: float = Field(1.0, gt=0, le=2)
     """Of sampling, and of every log-prob in the loss (F09). top-p and top-k are never used in training."""
-    reward_weights: dict[Literal["correct", "format"], float] = {"correct": 1.0}
+    reward_weights: dict[RewardPart, float] = {"correct": 1.0}
     """Reward = Σ weight x part; `correct` is the task verifier's score, `format` is 1 when there is a box."""
     prompts: PromptSpec = PromptSpec()
     loss: LossSpec = LossSpec()

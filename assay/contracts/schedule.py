@@ -1,0 +1,40 @@
+"""Which prompts a training step uses, and how many samples each gets.
+
+Implemented by `assay.curriculum`, used by training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from assay.contracts.records import PromptRow
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One group of a step: a prompt and its number of samples."""
+
+    prompt: PromptRow
+    samples: int
+
+
+class PromptSchedule(Protocol):
+    """Selection is a function of seed, step and what was observed before it, so a resumed run selects the same."""
+
+    def select(self, step: int) -> Sequence[Allocation]:
+        """The groups of a step. No prompt appears twice in one step."""
+        ...
+
+    def observe(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Results of a step: prompt id -> (samples, correct)."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What was observed so far, as JSON."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state."""
+        ...

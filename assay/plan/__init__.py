@@ -1,0 +1,1 @@
+"""From an ablation YAML to stages with content keys: the pipeline as data, before anything runs."""

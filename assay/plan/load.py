@@ -1,0 +1,148 @@
+"""Reading an ablation file: YAML, `key.path=value` overrides, task files, arms. Every mistake is one SpecError.
+
+tasks:
+  - use: ../tasks/sums.yaml      # a task file, relative to this one; replaced by its content as `task:`
+    train: 480
+arms:
+  base settings: {}
+  hot: {optimizer: {learning_rate: 1.0e-3}}     # merged over `train`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from assay.contracts.ablation import AblationSpec, TrainSpec
+from assay.contracts.errors import ModelError, SpecError
+from assay.contracts.problems import spec_error
+from assay.tasks.loading import load_task
+
+
+def load_ablation(path: Path, overrides: Sequence[str] = ()) -> AblationSpec:
+    """The ablation in a YAML file, with overrides applied and every referenced file found.
+
+    Raises:
+        SpecError: an unknown key, a wrong type, a value out of range, a missing file; names field, value and remedy.
+        ModelError: `model.path` looks like a directory and is not a model.
+    """
+    content = _read_mapping(path)
+    for override in overrides:
+        _apply_override(content, override)
+    content["tasks"] = [_with_task(use, path, index) for index, use in enumerate(_list(content, "tasks", path))]
+    try:
+        spec = AblationSpec.model_validate(content)
+    except ValidationError as error:
+        raise spec_error(str(path), error) from error
+    for arm in spec.arms:
+        arm_train_spec(spec, arm, where=str(path))
+    return spec.model_copy(update={"model": spec.model.model_copy(update={"path": _model_path(spec.model.path, path)})})
+
+
+def arm_train_spec(spec: AblationSpec, arm: str, where: str = "ablation") -> TrainSpec:
+    """The training settings of one arm: its changes merged over `train`. Raises SpecError naming the arm's field."""
+    merged = _merge(spec.train.model_dump(mode="json"), spec.arms[arm])
+    try:
+        return TrainSpec.model_validate(merged)
+    except ValidationError as error:
+        raise spec_error(f"{where}: arms.{arm}", error) from error
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` laid over `base`, mappings key by key."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both_mappings = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both_mappings else value
+    return merged
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SpecError(
+            str(path), "there is no such file", "Name an ablation file, for instance configs/ablations/quickstart.yaml"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise SpecError(str(path), f"not a YAML file: {error}", "Mend the line it names") from error
+    if not isinstance(content, dict):
+        raise SpecError(str(path), f"holds {type(content).__name__}, not keys and values", "Begin with `name: …`")
+    return content
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    """Set `a.b.c=value` in place; the value is read as YAML."""
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise SpecError(override, "not an override", "Write key.path=value, for instance train.steps=20")
+    *parents, last = path.split(".")
+    place: Any = content
+    for name in parents:
+        place = place.setdefault(name, {}) if isinstance(place, dict) else place[_index(override, name, place)]
+    if isinstance(place, list):
+        place[_index(override, last, place)] = yaml.safe_load(text)
+    elif isinstance(place, dict):
+        place[last] = yaml.safe_load(text)
+    else:
+        raise SpecError(
+            override, f"{'.'.join(parents)} holds {place!r}, which has no fields", "Name a field that exists"
+        )
+
+
+def _index(override: str, name: str, place: Any) -> int:
+    if not isinstance(place, list) or not name.isdigit() or int(name) >= len(place):
+        raise SpecError(
+            override, f"there is nothing at {name!r}", "Name a field that exists, or the index of a list item"
+        )
+    return int(name)
+
+
+def _list(content: dict[str, Any], key: str, path: Path) -> list[Any]:
+    value = content.get(key)
+    if not isinstance(value, list) or not value:
+        raise SpecError(f"{path}: {key}", f"found {value!r}, not a list", f"Write `{key}:` and one `- use: …` a line")
+    return value
+
+
+def _with_task(use: Any, path: Path, index: int) -> Any:
+    """A `use:` entry with the task file's content in its place."""
+    if not isinstance(use, dict) or "use" not in use:
+        return use
+    file = Path(str(use["use"]))
+    task = load_task(file if file.is_absolute() else path.parent / file)
+    changes = use.get("task", {})
+    if not isinstance(changes, dict):
+        raise SpecError(f"{path}: tasks[{index}].task", f"found {changes!r}", "Give the fields of the task to change")
+    merged = _merge(task.model_dump(mode="json"), changes)
+    return {key: value for key, value in use.items() if key != "use"} | {"task": merged}
+
+
+def _model_path(declared: str, path: Path) -> str:
+    """A directory beside the YAML as an absolute path; anything else is a hub id and stays."""
+    candidate = Path(declared).expanduser()
+    directory = candidate if candidate.is_absolute() else path.parent / candidate
+    if directory.is_dir():
+        _check_model_directory(directory, path)
+        return str(directory.resolve())
+    if declared.startswith((".", "/", "~")):
+        remedy = "Correct the path, or make the model first (the ablation file's head says how)"
+        raise ModelError(
+            f"{path}: model.path", f"{declared} is not a directory (looked at {directory.resolve()})", remedy
+        )
+    return declared
+
+
+def _check_model_directory(directory: Path, path: Path) -> None:
+    if not (directory / "config.json").is_file():
+        problem = f"{directory} is not a Hugging Face model directory: it has no config.json"
+        raise ModelError(f"{path}: model.path", problem, "Name a directory with config.json, tokenizer and safetensors")
+    if not list(directory.glob("*.safetensors")):
+        problem = f"{directory} holds no safetensors weights"
+        raise ModelError(
+            f"{path}: model.path", problem, "Convert the weights with save_pretrained(safe_serialization=True)"
+        )

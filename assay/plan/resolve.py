@@ -1,0 +1,63 @@
+"""Pinning down what decides results: digests of model and data, versions of the packages that compute numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from assay.contracts.ablation import AblationSpec, ModelSpec, ResolvedAblation
+from assay.contracts.base import digest
+from assay.tasks.sources import data_digests
+
+NUMERIC_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "lm-eval",
+    "math-verify",
+    "sympy",
+    "antlr4-python3-runtime",
+)
+
+
+def resolve(spec: AblationSpec) -> ResolvedAblation:
+    """The ablation with model and data digests and the numeric environment. Raises DataError for missing data files."""
+    model = spec.model.model_copy(update={"digest": model_digest(spec.model)})
+    return ResolvedAblation(
+        spec=spec.model_copy(update={"model": model}),
+        data_digests={use.task.name: digest(list(data_digests(use.task.source).values())) for use in spec.tasks},
+        environment=numeric_environment(),
+    )
+
+
+def numeric_environment() -> dict[str, str]:
+    """Installed versions of the packages that decide numbers; absent ones are left out."""
+    found = {}
+    for name in NUMERIC_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def model_digest(model: ModelSpec) -> str:
+    """sha256 over a directory's files, or over hub id and revision."""
+    directory = Path(model.path)
+    if not directory.is_dir():
+        return digest(["hub", model.path, model.revision])
+    files = sorted(file for file in directory.iterdir() if file.is_file() and _decides(file))
+    return digest([[file.name, _sha256(file)] for file in files])
+
+
+def _decides(file: Path) -> bool:
+    """Model cards and hidden files change nothing."""
+    return file.suffix in {".safetensors", ".json", ".model", ".jinja", ".txt"}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Rewards: named parts of a completion's worth, composed by weights."""

@@ -1,0 +1,68 @@
+"""Reading Hugging Face models: directories or hub ids, safetensors only, no remote code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from assay.contracts.ablation import ModelSpec
+from assay.contracts.errors import ModelError
+from assay.contracts.stage import Runtime
+
+_SAFE: dict[str, Any] = {"trust_remote_code": False}
+
+
+def pick_device(runtime: Runtime) -> torch.device:
+    """The device a stage runs on; also sets the number of CPU threads."""
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
+    if runtime.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(runtime.device)
+
+
+def load_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:
+    """The model's tokenizer. Raises ModelError when it has no end-of-sequence token."""
+    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision, **_SAFE)
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            model.path, "the tokenizer has no eos_token, so no completion could end", "Set one in tokenizer_config.json"
+        )
+    return tokenizer
+
+
+def load_model(model: ModelSpec, device: torch.device) -> PreTrainedModel:
+    """The model in evaluation mode: fp32 on CPU, its own dtype elsewhere. ModelError for what is not a causal LM."""
+    dtype = torch.float32 if device.type == "cpu" else "auto"
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(
+            model.path, revision=model.revision, dtype=dtype, use_safetensors=True, attn_implementation="sdpa", **_SAFE
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            model.path,
+            f"cannot be loaded as a causal language model ({error})",
+            "Name a model with safetensors weights",
+        ) from error
+    return loaded.to(device).eval()
+
+
+def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Every token that ends a completion: the tokenizer's, and those of the generation config."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    return tuple(sorted({int(token) for token in [tokenizer.eos_token_id, *listed] if token is not None}))
+
+
+def context_limit_tokens(model: ModelSpec) -> int | None:
+    """Longest sequence the architecture takes, or None when the config does not say."""
+    config = AutoConfig.from_pretrained(model.path, revision=model.revision, **_SAFE)
+    return getattr(config, "max_position_embeddings", None)
+
+
+def is_local(model: ModelSpec) -> bool:
+    """Whether the model is a directory on this machine."""
+    return Path(model.path).is_dir()

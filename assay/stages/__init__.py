@@ -1,0 +1,1 @@
+"""One module a stage: `run(spec, work) -> Outcome`, and `main(…)`, what a component or `assay stage` calls."""

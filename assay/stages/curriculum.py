@@ -1,0 +1,79 @@
+"""Stage *curriculum*: n verified completions of the base model for every training prompt, and what they say.
+
+shards/00000.parquet …    every completion
+passrates.parquet         (n, c) per prompt
+passk.json                unbiased pass@k with intervals, overall and by task
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from assay.contracts.records import PromptRow
+from assay.contracts.stage import CurriculumStage
+from assay.curriculum.estimate import CurriculumSampler, PassRate, pass_rates
+from assay.sampling.models import load_model, load_tokenizer, pick_device
+from assay.sampling.torch_engine import TorchSampler
+from assay.stages.prepare import prepared_prompts
+from assay.stages.work import Outcome, Work, entry
+from assay.statistics.passk import pass_at_k_curve
+from assay.storage.tables import rows_to_parquet
+from assay.verifiers import VerifierPool
+
+
+def run(spec: CurriculumStage, work: Work) -> Outcome:
+    """Sample, verify, estimate."""
+    prompts = prepared_prompts(work.input(spec.prepare), "train")
+    rates = _estimate(spec, work, prompts)
+    work.artifact.write_bytes("passrates.parquet", rows_to_parquet(rates, PassRate))
+    curves = pass_at_k_table(rates, spec.curriculum.samples_per_prompt)
+    work.artifact.write_bytes("passk.json", json.dumps(curves, indent=1, sort_keys=True).encode())
+    completions = sum(rate.n + rate.failed for rate in rates)
+    metrics = {
+        "prompts": float(len(rates)),
+        "completions": float(completions),
+        "pass_at_1": curves["all"][0]["value"],
+        f"pass_at_{curves['all'][-1]['k']}": curves["all"][-1]["value"],
+        "unsolved_share": float(np.mean([rate.c == 0 for rate in rates])),
+        "always_solved_share": float(np.mean([rate.c == rate.n for rate in rates])),
+    }
+    dropped = {
+        "verifier_failed": sum(rate.failed for rate in rates),
+        "truncated_completions": sum(rate.truncated for rate in rates),
+    }
+    return Outcome(metrics, {name: count for name, count in dropped.items() if count})
+
+
+def _estimate(spec: CurriculumStage, work: Work, prompts: Sequence[PromptRow]) -> list[PassRate]:
+    device = pick_device(work.runtime)
+    sampler = TorchSampler(load_model(spec.model, device), load_tokenizer(spec.model), work.runtime.max_batch_sequences)
+    tasks = {task.name: task for task in spec.tasks}
+    work.progress.begin(len(prompts) * spec.curriculum.samples_per_prompt, "completions")
+    with VerifierPool(work.runtime.verifier_workers) as pool:
+        runner = CurriculumSampler(sampler, pool, tasks, spec.curriculum, spec.seed, work.artifact)
+        return pass_rates(runner.run(prompts, work.progress.advance))
+
+
+def pass_at_k_table(rates: Sequence[PassRate], n: int) -> dict[str, list[dict[str, float]]]:
+    """pass@k for k = 1, 2, 4 … n, over all prompts and by task (F27). Prompts with a failed verdict are left out."""
+    ks = [k for k in (2**power for power in range(12)) if k <= n]
+    groups = {"all": list(rates)} | {task: [rate for rate in rates if rate.task == task] for task in _tasks(rates)}
+    return {name: _curve([rate for rate in group if rate.n == n], ks) for name, group in groups.items()}
+
+
+def _tasks(rates: Sequence[PassRate]) -> list[str]:
+    return list(dict.fromkeys(rate.task for rate in rates))
+
+
+def _curve(rates: Sequence[PassRate], ks: Sequence[int]) -> list[dict[str, float]]:
+    if not rates:
+        return []
+    counts_Q = np.array([rate.n for rate in rates]), np.array([rate.c for rate in rates])
+    return [{"k": k} | asdict(estimate) for k, estimate in zip(ks, pass_at_k_curve(*counts_Q, ks), strict=True)]
+
+
+main = entry(run)

@@ -1,0 +1,64 @@
+"""How far a stage is, for people: into the file that `assay run` watches, or as plain lines in a container's log.
+
+    {"node": "train curriculum/seed0", "done": 12, "total": 40, "unit": "steps", "note": "reward 0.41"}
+
+One JSON object a line, at most five a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PROGRESS_FILE = "ASSAY_PROGRESS_FILE"
+"""Environment variable that names the file."""
+_FILE_PERIOD_S = 0.2
+_LOG_PERIOD_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """One line of the progress file."""
+
+    node: str
+    done: int
+    total: int
+    unit: str
+    note: str = ""
+
+
+class StageProgress:
+    """Counts towards a total and says so now and then."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.file = os.environ.get(PROGRESS_FILE)
+        self.done = 0
+        self.total = 1
+        self.unit = ""
+        self.last_s = 0.0
+
+    def begin(self, total: int, unit: str) -> None:
+        """Start counting anew."""
+        self.done, self.total, self.unit, self.last_s = 0, max(1, total), unit, 0.0
+        self._tell("")
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """`count` more are done."""
+        self.done += count
+        period = _FILE_PERIOD_S if self.file else _LOG_PERIOD_S
+        if time.monotonic() - self.last_s >= period or self.done >= self.total:
+            self._tell(note)
+
+    def _tell(self, note: str) -> None:
+        self.last_s = time.monotonic()
+        event = ProgressEvent(self.node, self.done, self.total, self.unit, note)
+        if self.file:
+            with Path(self.file).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(asdict(event)) + "\n")
+        else:
+            print(f"{self.node}: {self.done}/{self.total} {self.unit} {note}".rstrip(), file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""Stage *rescore*: strict, flexible and symbolic verdicts on every logged sample.
+
+    base/scored.parquet, step-000040/scored.parquet …    the sample with its three verdicts
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from assay.contracts.manifest import Finding
+from assay.contracts.records import SampleRow, ScoredRow
+from assay.contracts.stage import RescoreStage
+from assay.evaluation.rescore import rescore
+from assay.stages.prepare import prepared_digests
+from assay.stages.work import Outcome, Work, entry
+from assay.storage.tables import rows_from_parquet, rows_to_parquet
+from assay.verifiers import VerifierPool
+
+FAILED = ("error", "timeout")
+
+
+def run(spec: RescoreStage, work: Work) -> Outcome:
+    """Score every model's samples; refuses samples of another prompt than the one trained on (F05)."""
+    evaluate = work.input(spec.evaluate)
+    digests = prepared_digests(work.input(spec.prepare))
+    paths = [info.path for info in evaluate.list() if info.path.endswith("/samples.parquet")]
+    work.progress.begin(len(paths), "models")
+    scored: list[ScoredRow] = []
+    with VerifierPool(work.runtime.verifier_workers) as pool:
+        for path in paths:
+            samples = rows_from_parquet(evaluate.read_bytes(path), SampleRow)
+            rows = rescore(samples, {task.name: task for task in spec.tasks}, pool, digests)
+            work.artifact.write_bytes(path.replace("samples", "scored"), rows_to_parquet(rows, ScoredRow))
+            scored += rows
+            work.progress.advance()
+    failed = _failures(scored)
+    dropped = {f"verifier_{name}": count for name, count in failed.items()}
+    return Outcome({"samples": float(len(scored))}, dropped, _findings(failed, len(scored), spec.label))
+
+
+def _failures(scored: Sequence[ScoredRow]) -> Counter[str]:
+    verdicts = (verdict for row in scored for verdict in (row.strict, row.flexible, row.symbolic))
+    return Counter(verdict.status for verdict in verdicts if verdict.status in FAILED)
+
+
+def _findings(failed: Counter[str], samples: int, label: str) -> tuple[Finding, ...]:
+    if not failed:
+        return ()
+    message = f"{failed.total()} verdicts on {samples} samples failed ({dict(failed)}); they are counted apart"
+    return (Finding(id="F19/verifier-failed", failure="F19", severity="warning", where=label, message=message),)
+
+
+main = entry(run)

@@ -1,0 +1,138 @@
+"""Stage *train*: GRPO for one arm and one seed.
+
+checkpoints/step-000020/model.safetensors    the policy every so many steps
+trace/*.parquet, metrics/*.parquet           every completion, every metric
+tensorboard/                                 the metrics, for the usual tool
+run.json                                     how it ended: steps, validation accuracy per checkpoint, device
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from assay.contracts.errors import InvariantError
+from assay.contracts.stage import TrainStage
+from assay.curriculum.estimate import PassRate
+from assay.curriculum.schedule import make_schedule
+from assay.guards.health import health_findings
+from assay.sampling.models import load_model, load_tokenizer, pick_device
+from assay.sampling.torch_engine import TorchSampler
+from assay.stages.prepare import prepared_prompts
+from assay.stages.work import Outcome, Work, entry
+from assay.storage.artifacts import Artifact
+from assay.storage.tables import rows_from_parquet
+from assay.training.checkpoint import drop_resume_state, model_path
+from assay.training.loop import GRPOTrainer, RunIdentity, TrainResult
+from assay.training.policy import Policy
+from assay.training.rollout import RolloutCollector
+from assay.verifiers import VerifierPool
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """`run.json`."""
+
+    steps_done: int
+    stopped: bool
+    resumed_from_step: int
+    validation: dict[str, float]
+    """Checkpoint step (as JSON key) -> validation accuracy."""
+    device: str
+    devices: int
+    train_seconds: float
+
+    @property
+    def gpu_hours(self) -> float:
+        """Accelerator hours; 0 on CPU."""
+        return self.train_seconds * self.devices / 3600 if self.device != "cpu" else 0.0
+
+
+def run(spec: TrainStage, work: Work) -> Outcome:
+    """Train, or continue a killed run; then check that the last checkpoint can be read back (F18)."""
+    start = time.monotonic()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = pick_device(work.runtime)
+    with VerifierPool(work.runtime.verifier_workers) as pool:
+        result = _trainer(spec, work, pool, device).run(_reporter(spec, work))
+    _require_checkpoint(work.artifact, result)
+    record = RunRecord(
+        steps_done=result.steps_done,
+        stopped=result.stopped,
+        resumed_from_step=result.resumed_from_step,
+        validation={str(step): value for step, value in result.validation.items()},
+        device=device.type,
+        devices=1,
+        train_seconds=time.monotonic() - start,
+    )
+    work.artifact.write_bytes("run.json", json.dumps(asdict(record), indent=1, sort_keys=True).encode())
+    drop_resume_state(work.artifact)
+    findings = [*result.findings, *health_findings(result.metrics, spec.train)]
+    return Outcome(_final_metrics(result), _dropped(result), tuple(findings))
+
+
+def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.device) -> GRPOTrainer:
+    prepare = work.input(spec.prepare)
+    model, tokenizer = load_model(spec.model, device), load_tokenizer(spec.model)
+    optimizer = spec.train.optimizer
+    policy = Policy(model, optimizer, spec.train.temperature, spec.train.micro_batch_tokens)
+    sampler = TorchSampler(model, tokenizer, work.runtime.max_batch_sequences)
+    collector = RolloutCollector(sampler, pool, {task.name: task for task in spec.tasks}, spec.train, spec.seed)
+    schedule = make_schedule(prepared_prompts(prepare, "train"), _rates(spec, work), spec.train, spec.seed)
+    arm = spec.label.rpartition("/")[0]
+    return GRPOTrainer(
+        RunIdentity(arm, spec.seed),
+        spec.train,
+        policy,
+        collector,
+        schedule,
+        prepared_prompts(prepare, "validation"),
+        work.artifact,
+    )
+
+
+def _rates(spec: TrainStage, work: Work) -> dict[str, PassRate] | None:
+    if spec.curriculum is None:
+        return None
+    rows = rows_from_parquet(work.input(spec.curriculum).read_bytes("passrates.parquet"), PassRate)
+    return {row.problem_id: row for row in rows}
+
+
+def _reporter(spec: TrainStage, work: Work) -> Any:
+    work.progress.begin(spec.train.steps, "steps")
+
+    def report(done: int, metrics: dict[str, float]) -> None:
+        note = f"reward {metrics['reward_mean']:.3f}  KL {metrics['kl']:.4f}  {metrics['completion_tokens_mean']:.0f} tokens"
+        work.progress.advance(done - work.progress.done, note)
+
+    return report
+
+
+def _require_checkpoint(artifact: Artifact, result: TrainResult) -> None:
+    stored = {info.path for info in artifact.list("checkpoints")}
+    if model_path(result.steps_done) not in stored:
+        raise InvariantError(f"{artifact.uri}: no checkpoint of step {result.steps_done} was stored (F18)")
+
+
+def _final_metrics(result: TrainResult) -> dict[str, float]:
+    """The last step's metrics, and the best validation accuracy."""
+    last = result.metrics[max(result.metrics)]
+    kept = {name: value for name, value in last.items() if value == value and abs(value) != float("inf")}
+    return kept | {"steps_done": float(result.steps_done), "validation_accuracy_best": max(result.validation.values())}
+
+
+def _dropped(result: TrainResult) -> dict[str, int]:
+    """Completions that were cut short or could not be judged, over all steps."""
+    shares = {"truncated_completions": "truncated_share", "verifier_failed": "verifier_failed_share"}
+    counts = {
+        name: round(sum(step[share] * step["samples"] for step in result.metrics.values()))
+        for name, share in shares.items()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+main = entry(run)

@@ -1,0 +1,1 @@
+"""GRPO: advantages, losses, the policy, the rollout loop, and checkpoints that resume to the same bytes."""

@@ -1,0 +1,120 @@
+"""Checkpoints that resume to the same bytes.
+
+    checkpoints/step-000010/model.safetensors    the policy, kept: evaluation picks among these
+    scratch/resume/optimizer.safetensors         AdamW moments of the newest checkpoint
+    scratch/resume/state.json                    everything else; names the step and the digests of both files
+
+`state.json` is written last, so a kill leaves the previous checkpoint whole or the new one whole. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from assay.contracts.errors import ObjectMissing
+from assay.storage.artifacts import Artifact
+from assay.training.policy import Policy
+
+_STATE = "scratch/resume/state.json"
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def checkpoint_name(step: int) -> str:
+    """`step-000040`: after 40 rollout steps."""
+    return f"step-{step:06d}"
+
+
+def model_path(step: int) -> str:
+    """Where a checkpoint's weights lie in the artifact."""
+    return f"checkpoints/{checkpoint_name(step)}/model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """A checkpoint that was found whole. `state` is what the loop handed to `save_checkpoint`."""
+
+    step: int
+    state: dict[str, Any]
+
+
+def save_checkpoint(artifact: Artifact, step: int, policy: Policy, state: dict[str, Any]) -> None:
+    """Write weights, moments, then the state that makes them count."""
+    weights, moments = save_tensors(_weights(policy)), save_tensors(_moments(policy))
+    moments_path = f"scratch/resume/{checkpoint_name(step)}.safetensors"
+    artifact.write_bytes(model_path(step), weights)
+    artifact.write_bytes(moments_path, moments)
+    record = {
+        "step": step,
+        "updates": policy.updates,
+        "model": [model_path(step), _sha256(weights)],
+        "moments": [moments_path, _sha256(moments)],
+        "state": state,
+    }
+    artifact.write_bytes(_STATE, json.dumps(record, sort_keys=True).encode())
+    _drop_older_moments(artifact, moments_path)
+
+
+def load_checkpoint(artifact: Artifact, policy: Policy) -> ResumePoint | None:
+    """Restore the policy from the newest whole checkpoint; None when there is none."""
+    try:
+        record = json.loads(artifact.read_bytes(_STATE))
+    except ObjectMissing:
+        return None
+    weights, moments = artifact.read_bytes(record["model"][0]), artifact.read_bytes(record["moments"][0])
+    if [_sha256(weights), _sha256(moments)] != [record["model"][1], record["moments"][1]]:
+        return None
+    _restore_weights(policy, load_tensors(weights))
+    _restore_moments(policy, load_tensors(moments))
+    policy.updates = record["updates"]
+    return ResumePoint(record["step"], record["state"])
+
+
+def drop_resume_state(artifact: Artifact) -> None:
+    """Delete what only a resume needs, once the run is over."""
+    for info in artifact.list("scratch"):
+        artifact.store.delete(artifact.path(info.path))
+
+
+def _weights(policy: Policy) -> dict[str, torch.Tensor]:
+    """Every parameter once: tied tensors share storage and are written under their first name."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in policy.model.named_parameters()}
+
+
+def _restore_weights(policy: Policy, weights: dict[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in policy.model.named_parameters():
+            parameter.copy_(weights[name])
+
+
+def _moments(policy: Policy) -> dict[str, torch.Tensor]:
+    state = policy.optimizer.state
+    return {
+        f"{name}.{moment}": state[parameter][moment].detach().cpu().contiguous()
+        for name, parameter in policy.model.named_parameters()
+        for moment in _MOMENTS
+        if parameter in state
+    }
+
+
+def _restore_moments(policy: Policy, moments: dict[str, torch.Tensor]) -> None:
+    for name, parameter in policy.model.named_parameters():
+        if f"{name}.step" in moments:
+            state = {moment: moments[f"{name}.{moment}"].to(parameter.device) for moment in _MOMENTS}
+            policy.optimizer.state[parameter] = {**state, "step": state["step"].cpu()}
+
+
+def _drop_older_moments(artifact: Artifact, keep: str) -> None:
+    for info in artifact.list("scratch/resume"):
+        if info.path.endswith(".safetensors") and info.path != keep:
+            artifact.store.delete(artifact.path(info.path))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
