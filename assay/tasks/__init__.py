@@ -11,7 +11,6 @@ from assay.tasks.loading import load_task
 from assay.tasks.prompts import Tokenizer, prompt_rows, render
 from assay.tasks.sources import data_digests, load_problems
 from assay.tasks.splits import Splits, split_problems
-from assay.tasks.tables import read_prompts, write_prompts
 
 __all__ = [
     "Splits",
@@ -21,10 +20,8 @@ __all__ = [
     "load_problems",
     "load_task",
     "prompt_rows",
-    "read_prompts",
     "render",
     "require_known",
     "require_unique",
     "split_problems",
-    "write_prompts",
 ]
