@@ -1,0 +1,136 @@
+"""Numbers into words, the same on the page, in Markdown and in the terminal.
+
+Accuracies are fractions in the data and percentages here; differences are points. What is not finite is a dash, never
+`nan`. A difference is *evident* when its 95 % interval excludes zero and its Holm-adjusted p is under 0.05; all else
+is "no evidence of a difference" (F29, F34).
+"""
+
+from __future__ import annotations
+
+import math
+
+from assay.contracts.summary import Delta
+
+DASH = "–"
+MINUS = "−"
+NBSP = "\u00a0"
+NO_EVIDENCE = "no evidence of a difference"
+SIGNIFICANCE = 0.05
+
+LABELS = {
+    "pass@1": "pass@1",
+    "greedy_strict": "greedy, strict",
+    "greedy_symbolic": "greedy, symbolic",
+    "greedy_flexible": "greedy, flexible",
+    "truncated": "truncated",
+}
+"""Metric -> heading; others are shown by their own name."""
+
+LOWER_IS_BETTER = frozenset({"truncated"})
+
+CURVES = {
+    "reward_mean": "Mean reward",
+    "validation_accuracy": "Validation accuracy",
+    "kl": "KL to the base model, nats",
+    "entropy": "Entropy, nats per token",
+    "grad_norm": "Gradient norm",
+    "completion_tokens_mean": "Completion length, tokens",
+    "truncated_share": "Truncated completions, share",
+    "clip_share": "Clipped tokens, share",
+    "ratio_max": "Largest importance ratio",
+    "learning_rate": "Learning rate",
+}
+"""Training metric -> title, in the order of the page; others follow by name."""
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number with a real minus sign; a dash when it is not finite."""
+    if not math.isfinite(value):
+        return DASH
+    text = f"{abs(value):,.{digits}f}"
+    return text if value >= 0 or float(text.replace(",", "")) == 0 else MINUS + text
+
+
+def percent(fraction: float) -> str:
+    """0.5432 -> `54.3 %`."""
+    return DASH if not math.isfinite(fraction) else f"{number(fraction * 100)}{NBSP}%"
+
+
+def points(difference: float) -> str:
+    """0.231 -> `+23.1`."""
+    text = number(difference * 100)
+    return f"+{text}" if text[0] not in MINUS + DASH and float(text) > 0 else text
+
+
+def interval(low: float, high: float) -> str:
+    """(0.18, 0.281) -> `18.0 to 28.1`."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return DASH
+    return f"{number(low * 100)} to {number(high * 100)}"
+
+
+def difference(value: float, low: float, high: float) -> str:
+    """`+23.1 points (95 % interval 18.0 to 28.1)`."""
+    return f"{points(value)} points (95{NBSP}% interval {interval(low, high)})"
+
+
+def p_value(p: float) -> str:
+    """`p < 0.001`, `p = 0.012`, in one piece."""
+    if not math.isfinite(p):
+        return DASH
+    return f"p{NBSP}<{NBSP}0.001" if p < 0.001 else f"p{NBSP}={NBSP}{p:.{3 if p < 0.1 else 2}f}"
+
+
+def evident(low: float, high: float, p_adjusted: float) -> bool:
+    """Whether a difference is told apart from zero."""
+    return (low > 0 or high < 0) and p_adjusted < SIGNIFICANCE
+
+
+def reading(delta: Delta | None, lower_is_better: bool = False) -> str:
+    """`better`, `worse` or `no evidence of a difference`; empty for a model that is compared with nothing."""
+    if delta is None:
+        return ""
+    if not evident(delta.ci_low, delta.ci_high, delta.p_adjusted):
+        return NO_EVIDENCE
+    return "better" if (delta.value > 0) != lower_is_better else "worse"
+
+
+def metric_label(metric: str) -> str:
+    """`greedy_strict` -> `greedy, strict`."""
+    return LABELS.get(metric, metric)
+
+
+def key_label(key: str) -> str:
+    """`pooled/pass@1` -> `pass@1, all tasks pooled`; `sums/pass@1` -> `pass@1 on sums`."""
+    task, _, metric = key.rpartition("/")
+    return f"{metric_label(metric)}, all tasks pooled" if task == "pooled" else f"{metric_label(metric)} on {task}"
+
+
+def curve_label(metric: str) -> str:
+    """The title of a training curve."""
+    return CURVES.get(metric, metric.replace("_", " "))
+
+
+def duration(seconds: float) -> str:
+    """`2 h 05 min`, `3 min 20 s`, `4.2 s`."""
+    if not math.isfinite(seconds):
+        return DASH
+    if seconds < 60:
+        return f"{seconds:.1f}{NBSP}s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{NBSP}min {rest_s:02d}{NBSP}s"
+    return f"{minutes // 60}{NBSP}h {minutes % 60:02d}{NBSP}min"
+
+
+def count(n: int, singular: str, plural: str = "") -> str:
+    """`1 warning`, `3 warnings`."""
+    return f"{n:,}{NBSP}{singular if n == 1 else plural or singular + 's'}"
+
+
+def parameters(n: int) -> str:
+    """1_720_000_000 -> `1.7 B`."""
+    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if n >= size:
+            return f"{n / size:.1f}{NBSP}{unit}"
+    return str(n)
