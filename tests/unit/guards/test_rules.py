@@ -1,0 +1,102 @@
+"""A guard warns once, stops in time, and decides the same after a kill."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from assay.contracts.ablation import GuardRule, default_guards
+from assay.contracts.errors import SpecError
+from assay.guards.rules import Guards, Outcome
+
+KL = GuardRule(metric="kl", warn=1.0, stop=10.0, patience_steps=3, failure="F22")
+HEALTHY = {
+    "kl": 0.01, "ratio_max": 1.3, "entropy": 0.6, "grad_norm": 0.8, "completion_tokens_median": 40.0,
+    "truncated_share": 0.0, "repetition_share": 0.0, "duplicate_excess_share": 0.0, "verifier_failed_share": 0.0,
+}  # fmt: skip
+
+
+def play(values: list[float], rule: GuardRule = KL) -> list[Outcome]:
+    guards = Guards({"kl": rule})
+    return [guards.check(step, {rule.metric: value}) for step, value in enumerate(values)]
+
+
+def test_a_warning_is_given_when_the_limit_is_reached_and_not_again_until_it_was_left() -> None:
+    warned = [bool(outcome.findings) for outcome in play([0.5, 2, 2, 0.5, 2])]
+    assert warned == [False, True, False, False, True]
+
+
+def test_a_run_stops_after_patience_steps_in_a_row() -> None:
+    assert [outcome.stop for outcome in play([20, 20, 2, 20, 20, 20])] == [False] * 5 + [True]
+
+
+def test_the_finding_names_metric_value_limit_step_and_failure() -> None:
+    (finding,) = play([20, 20, 20])[2].findings
+    assert (finding.id, finding.failure, finding.severity, finding.where) == ("guard/kl", "F22", "error", "step 2")
+    assert "kl is 20, above 10 for 3 steps" in finding.message
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_stops_at_once(value: float) -> None:
+    """F15: the run went on for hours after NaN."""
+    outcome = play([0.1, value])[1]
+    assert outcome.stop
+    assert outcome.findings[0].failure == "F15"
+
+
+def test_the_other_side_counts_downwards() -> None:
+    rule = GuardRule(metric="entropy", side="below", warn=0.02, stop=0.002, patience_steps=2)
+    outcomes = play([0.5, 0.01, 0.001, 0.001], rule)
+    assert [outcome.stop for outcome in outcomes] == [False, False, False, True]
+    assert outcomes[1].findings[0].severity == "warning"
+
+
+def test_a_metric_that_is_not_logged_is_an_error_that_lists_those_that_are() -> None:
+    guards = Guards({"kl": GuardRule(metric="kl_mean", warn=1, stop=2)})
+    with pytest.raises(SpecError, match=r"train\.guards\.kl\.metric: training does not log 'kl_mean'.*entropy, kl"):
+        guards.check(0, {"kl": 0.1, "entropy": 1.0})
+
+
+@pytest.mark.parametrize(("side", "warn", "stop"), [("above", 2, 1), ("below", 1, 2)])
+def test_a_rule_that_would_stop_before_it_warns_is_refused(side: str, warn: float, stop: float) -> None:
+    with pytest.raises(SpecError, match=r"train\.guards\.kl: stop"):
+        Guards({"kl": GuardRule.model_validate({"metric": "kl", "side": side, "warn": warn, "stop": stop})})
+
+
+@pytest.mark.parametrize("killed_after", range(7))
+def test_a_killed_run_decides_as_one_that_was_not(killed_after: int) -> None:
+    values = [0.1, 2.0, 20.0, 20.0, 3.0, 20.0, 20.0, 20.0]
+    before, after = Guards({"kl": KL}), Guards({"kl": KL})
+    outcomes = [before.check(step, {"kl": value}) for step, value in enumerate(values[:killed_after])]
+    after.restore(json.loads(json.dumps(before.state())))
+    outcomes += [after.check(step, {"kl": value}) for step, value in enumerate(values) if step >= killed_after]
+    assert outcomes == play(values)
+
+
+def test_the_default_rules_let_a_healthy_run_pass() -> None:
+    guards = Guards(default_guards())
+    assert [guards.check(step, HEALTHY) for step in range(20)] == [Outcome([], stop=False)] * 20
+
+
+@pytest.mark.parametrize(
+    ("failure", "collapse"),
+    [
+        ("F15", {"kl": 2685.0}),
+        ("F22", {"kl": 9748.0, "entropy": 0.008}),
+        ("F21", {"grad_norm": 148.0, "completion_tokens_median": 1.0}),
+        ("F24", {"ratio_max": 21.75, "repetition_share": 0.9}),
+        ("F32", {"kl": 1557.0, "truncated_share": 0.95}),
+        ("F01", {"duplicate_excess_share": 0.96}),
+        ("F19", {"verifier_failed_share": 1.0}),
+    ],
+)
+def test_the_default_rules_stop_every_collapse_of_the_failure_list(failure: str, collapse: dict[str, float]) -> None:
+    """F01, F15, F19, F21, F22, F24, F32 with the numbers of their notebooks."""
+    guards = Guards(default_guards())
+    outcomes = [guards.check(step, HEALTHY | (collapse if step >= 10 else {})) for step in range(20)]
+    stopped = next(step for step, outcome in enumerate(outcomes) if outcome.stop)
+    seen = {finding.failure for outcome in outcomes[: stopped + 1] for finding in outcome.findings}
+    assert stopped <= 14
+    assert failure in seen
