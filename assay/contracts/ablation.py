@@ -177,8 +177,12 @@ class TrainSpec(Frozen):
 
 
 class CurriculumSpec(Frozen):
-    """How the base model's pass rates are estimated."""
+    """Where the base model's pass rates come from: sampled here, or measured earlier and read from a file."""
 
+    file: Annotated[str | None, NOT_IDENTITY] = None
+    """JSON lines `{"id", "n", "c"}` of an earlier estimate, used instead of sampling; absent: sample."""
+    file_digest: str = ""
+    """Filled in by the plan: sha256 of the file."""
     samples_per_prompt: int = Field(8, ge=1)
     """n of the unbiased pass@k estimate (F27)."""
     temperature: float = Field(1.0, gt=0, le=2)

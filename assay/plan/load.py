@@ -40,7 +40,21 @@ def load_ablation(path: Path, overrides: Sequence[str] = ()) -> AblationSpec:
         raise spec_error(str(path), error) from error
     for arm in spec.arms:
         arm_train_spec(spec, arm, where=str(path))
-    return spec.model_copy(update={"model": spec.model.model_copy(update={"path": _model_path(spec.model.path, path)})})
+    return _anchored(spec, path)
+
+
+def _anchored(spec: AblationSpec, path: Path) -> AblationSpec:
+    """Paths of the ablation file as absolute ones, checked to exist."""
+    model = spec.model.model_copy(update={"path": _model_path(spec.model.path, path)})
+    if spec.curriculum.file is None:
+        return spec.model_copy(update={"model": model})
+    file = (path.parent / spec.curriculum.file).resolve()
+    if not file.is_file():
+        raise SpecError(
+            f"{path}: curriculum.file", f"there is no file {file}", "Correct the path, or leave it out to sample"
+        )
+    curriculum = spec.curriculum.model_copy(update={"file": str(file)})
+    return spec.model_copy(update={"model": model, "curriculum": curriculum})
 
 
 def arm_train_spec(spec: AblationSpec, arm: str, where: str = "ablation") -> TrainSpec:

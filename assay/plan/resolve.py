@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from assay.contracts.ablation import AblationSpec, ModelSpec, ResolvedAblation
+from assay.contracts.ablation import AblationSpec, CurriculumSpec, ModelSpec, ResolvedAblation
 from assay.contracts.base import digest
+from assay.tasks.files import file_digest
 from assay.tasks.sources import data_digests
 
 NUMERIC_PACKAGES = (
@@ -27,10 +27,16 @@ def resolve(spec: AblationSpec) -> ResolvedAblation:
     """The ablation with model and data digests and the numeric environment. Raises DataError for missing data files."""
     model = spec.model.model_copy(update={"digest": model_digest(spec.model)})
     return ResolvedAblation(
-        spec=spec.model_copy(update={"model": model}),
+        spec=spec.model_copy(update={"model": model, "curriculum": _pinned_curriculum(spec.curriculum)}),
         data_digests={use.task.name: digest(list(data_digests(use.task.source).values())) for use in spec.tasks},
         environment=numeric_environment(),
     )
+
+
+def _pinned_curriculum(curriculum: CurriculumSpec) -> CurriculumSpec:
+    if curriculum.file is None:
+        return curriculum
+    return curriculum.model_copy(update={"file_digest": file_digest(Path(curriculum.file))})
 
 
 def numeric_environment() -> dict[str, str]:
@@ -50,14 +56,9 @@ def model_digest(model: ModelSpec) -> str:
     if not directory.is_dir():
         return digest(["hub", model.path, model.revision])
     files = sorted(file for file in directory.iterdir() if file.is_file() and _decides(file))
-    return digest([[file.name, _sha256(file)] for file in files])
+    return digest([[file.name, file_digest(file)] for file in files])
 
 
 def _decides(file: Path) -> bool:
     """Model cards and hidden files change nothing."""
     return file.suffix in {".safetensors", ".json", ".model", ".jinja", ".txt"}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

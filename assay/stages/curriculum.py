@@ -10,27 +10,31 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
 from assay.contracts.records import PromptRow
 from assay.contracts.stage import CurriculumStage
 from assay.curriculum.estimate import CurriculumSampler, PassRate, pass_rates
+from assay.plan.checks import curriculum_rows
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_engine import TorchSampler
 from assay.stages.prepare import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.statistics.passk import pass_at_k_curve
 from assay.storage.tables import rows_to_parquet
+from assay.tasks.ids import require_known
 from assay.verifiers import VerifierPool
 
 
 def run(spec: CurriculumStage, work: Work) -> Outcome:
     """Sample, verify, estimate."""
     prompts = prepared_prompts(work.input(spec.prepare), "train")
-    rates = _estimate(spec, work, prompts)
+    rates = _estimate(spec, work, prompts) if spec.curriculum.file is None else _read(spec.curriculum.file, prompts)
     work.artifact.write_bytes("passrates.parquet", rows_to_parquet(rates, PassRate))
-    curves = pass_at_k_table(rates, spec.curriculum.samples_per_prompt)
+    samples = spec.curriculum.samples_per_prompt if spec.curriculum.file is None else min(rate.n for rate in rates)
+    curves = pass_at_k_table(rates, samples)
     work.artifact.write_bytes("passk.json", json.dumps(curves, indent=1, sort_keys=True).encode())
     completions = sum(rate.n + rate.failed for rate in rates)
     metrics = {
@@ -58,11 +62,20 @@ def _estimate(spec: CurriculumStage, work: Work, prompts: Sequence[PromptRow]) -
         return pass_rates(runner.run(prompts, work.progress.advance))
 
 
+def _read(file: str, prompts: Sequence[PromptRow]) -> list[PassRate]:
+    """Pass rates measured earlier. Raises DataError for ids that the data lacks (F06)."""
+    known = {prompt.id: prompt for prompt in prompts}
+    rows = curriculum_rows(Path(file))
+    require_known([problem_id for problem_id, _, _ in rows], known, file)
+    named = [(known[problem_id], n, c) for problem_id, n, c in rows]
+    return [PassRate(prompt.id, prompt.task, prompt.level, n, c, failed=0, truncated=0) for prompt, n, c in named]
+
+
 def pass_at_k_table(rates: Sequence[PassRate], n: int) -> dict[str, list[dict[str, float]]]:
-    """pass@k for k = 1, 2, 4 … n, over all prompts and by task (F27). Prompts with a failed verdict are left out."""
+    """pass@k for k = 1, 2, 4 … n, over all prompts and by task (F27). A prompt counts once it has n verdicts."""
     ks = [k for k in (2**power for power in range(12)) if k <= n]
     groups = {"all": list(rates)} | {task: [rate for rate in rates if rate.task == task] for task in _tasks(rates)}
-    return {name: _curve([rate for rate in group if rate.n == n], ks) for name, group in groups.items()}
+    return {name: _curve([rate for rate in group if rate.n >= n], ks) for name, group in groups.items()}
 
 
 def _tasks(rates: Sequence[PassRate]) -> list[str]:

@@ -1,8 +1,8 @@
 """How far a stage is, for people: into the file that `assay run` watches, or as plain lines in a container's log.
 
-    {"node": "train curriculum/seed0", "done": 12, "total": 40, "unit": "steps", "note": "reward 0.41"}
+    {"node": "train curriculum/seed0", "state": "running", "done": 12, "total": 40, "unit": "steps", "note": "…"}
 
-One JSON object a line, at most five a second.
+One JSON object a line, at most five a second, and one when the stage ends.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 PROGRESS_FILE = "ASSAY_PROGRESS_FILE"
 """Environment variable that names the file."""
@@ -25,10 +26,13 @@ class ProgressEvent:
     """One line of the progress file."""
 
     node: str
+    state: Literal["running", "done", "failed"]
     done: int
     total: int
     unit: str
     note: str = ""
+    exit_code: int = 0
+    """Of a failed stage: the exit code of its error class."""
 
 
 class StageProgress:
@@ -45,18 +49,26 @@ class StageProgress:
     def begin(self, total: int, unit: str) -> None:
         """Start counting anew."""
         self.done, self.total, self.unit, self.last_s = 0, max(1, total), unit, 0.0
-        self._tell("")
+        self._tell("running", "")
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """`count` more are done."""
         self.done += count
         period = _FILE_PERIOD_S if self.file else _LOG_PERIOD_S
         if time.monotonic() - self.last_s >= period or self.done >= self.total:
-            self._tell(note)
+            self._tell("running", note)
 
-    def _tell(self, note: str) -> None:
+    def end(self, note: str) -> None:
+        """The stage is committed."""
+        self._tell("done", note)
+
+    def fail(self, message: str, exit_code: int) -> None:
+        """The stage failed."""
+        self._tell("failed", message, exit_code)
+
+    def _tell(self, state: Literal["running", "done", "failed"], note: str, exit_code: int = 0) -> None:
         self.last_s = time.monotonic()
-        event = ProgressEvent(self.node, self.done, self.total, self.unit, note)
+        event = ProgressEvent(self.node, state, self.done, self.total, self.unit, note, exit_code)
         if self.file:
             with Path(self.file).open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(asdict(event)) + "\n")

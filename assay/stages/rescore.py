@@ -1,6 +1,6 @@
 """Stage *rescore*: strict, flexible and symbolic verdicts on every logged sample.
 
-    base/scored.parquet, step-000040/scored.parquet …    the sample with its three verdicts
+base/scored.parquet, step-000040/scored.parquet …    the sample with its three verdicts
 """
 
 from __future__ import annotations

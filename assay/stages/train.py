@@ -19,7 +19,7 @@ from assay.contracts.errors import InvariantError
 from assay.contracts.stage import TrainStage
 from assay.curriculum.estimate import PassRate
 from assay.curriculum.schedule import make_schedule
-from assay.guards.health import health_findings
+from assay.guards import RunRecord, training_health
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_engine import TorchSampler
 from assay.stages.prepare import prepared_prompts
@@ -29,12 +29,13 @@ from assay.storage.tables import rows_from_parquet
 from assay.training.checkpoint import drop_resume_state, model_path
 from assay.training.loop import GRPOTrainer, RunIdentity, TrainResult
 from assay.training.policy import Policy
+from assay.training.record import read_traces
 from assay.training.rollout import RolloutCollector
 from assay.verifiers import VerifierPool
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunEnd:
     """`run.json`."""
 
     steps_done: int
@@ -60,7 +61,7 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     with VerifierPool(work.runtime.verifier_workers) as pool:
         result = _trainer(spec, work, pool, device).run(_reporter(spec, work))
     _require_checkpoint(work.artifact, result)
-    record = RunRecord(
+    record = RunEnd(
         steps_done=result.steps_done,
         stopped=result.stopped,
         resumed_from_step=result.resumed_from_step,
@@ -71,7 +72,9 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     )
     work.artifact.write_bytes("run.json", json.dumps(asdict(record), indent=1, sort_keys=True).encode())
     drop_resume_state(work.artifact)
-    findings = [*result.findings, *health_findings(result.metrics, spec.train)]
+    validation_problems = len(prepared_prompts(work.input(spec.prepare), "validation"))
+    health = RunRecord(spec.label, spec.train, result.metrics, read_traces(work.artifact), validation_problems)
+    findings = [*result.findings, *training_health(health)]
     return Outcome(_final_metrics(result), _dropped(result), tuple(findings))
 
 
@@ -106,7 +109,8 @@ def _reporter(spec: TrainStage, work: Work) -> Any:
     work.progress.begin(spec.train.steps, "steps")
 
     def report(done: int, metrics: dict[str, float]) -> None:
-        note = f"reward {metrics['reward_mean']:.3f}  KL {metrics['kl']:.4f}  {metrics['completion_tokens_mean']:.0f} tokens"
+        length = metrics["completion_tokens_mean"]
+        note = f"reward {metrics['reward_mean']:.3f}  KL {metrics['kl']:.4f}  {length:.0f} tokens"
         work.progress.advance(done - work.progress.done, note)
 
     return report

@@ -6,21 +6,23 @@ A stage that is committed already is not run: its manifest is the answer. A stag
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from assay import __version__
 from assay.contracts.ablation import ResolvedAblation
-from assay.contracts.errors import InvariantError
+from assay.contracts.errors import AssayError, InvariantError, StageError
 from assay.contracts.manifest import Finding, Manifest
 from assay.contracts.stage import Runtime
 from assay.plan.expand import Node, expand
 from assay.plan.resolve import numeric_environment
+from assay.stages.orphan import end_with_run
 from assay.stages.progress import StageProgress
 from assay.storage import open_store
 from assay.storage.artifacts import Artifact
@@ -75,21 +77,40 @@ def entry(run: Callable[[Any, Work], Outcome]) -> Main:
     """`main(ablation, node, root, runtime)` of a stage: JSON strings and a URI in, what to show out."""
 
     def main(ablation: str, node: str, root: str, runtime: str) -> Shown:
+        end_with_run()
         plan = expand(ResolvedAblation.model_validate_json(ablation))
-        return _shown(*run_node(run, plan.node(node), open_store(root), Runtime.model_validate_json(runtime)))
+        progress = StageProgress(node)
+        settings = Runtime.model_validate_json(runtime)
+        with _told(progress):
+            artifact, manifest = run_node(run, plan.node(node), open_store(root), settings, progress)
+        progress.end(f"{manifest.seconds:.1f} s")
+        return _shown(artifact, manifest)
 
     return main
 
 
+@contextlib.contextmanager
+def _told(progress: StageProgress) -> Iterator[None]:
+    """Let whoever watches know what a stage died of."""
+    try:
+        yield
+    except AssayError as error:
+        progress.fail(str(error), error.exit_code)
+        raise
+    except BaseException as error:
+        progress.fail(f"{type(error).__name__}: {error}", StageError.exit_code)
+        raise
+
+
 def run_node(
-    run: Callable[[Any, Work], Outcome], node: Node, store: Store, runtime: Runtime
+    run: Callable[[Any, Work], Outcome], node: Node, store: Store, runtime: Runtime, progress: StageProgress
 ) -> tuple[Artifact, Manifest]:
     """Run a stage unless it is committed, and commit it."""
     artifact = Artifact(store, node.spec.stage, node.key)
     committed = artifact.manifest()
     if committed is not None:
         return artifact, committed
-    work = Work(store, artifact, runtime, StageProgress(node.name))
+    work = Work(store, artifact, runtime, progress)
     started_at, start = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     outcome = run(node.spec, work)
     manifest = Manifest(

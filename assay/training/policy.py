@@ -18,7 +18,10 @@ from assay.training.batching import TokenBatch, Tokens, collate, micro_batches
 
 
 def token_logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float) -> torch.Tensor:
-    """Log-probs of a micro-batch's completion tokens under a model, nats, shape (B, T)."""
+    """Log-probs of a micro-batch's completion tokens under a model, nats, shape (B, T); zero on padding.
+
+    Padding is cleared here, before any exponential: e^r of an unlikely pad id is infinite, and inf · 0 is NaN.
+    """
     logits_BTV = model(
         input_ids=batch.input_BS,
         attention_mask=batch.attention_BS,
@@ -27,7 +30,7 @@ def token_logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float
         logits_to_keep=batch.target_BT.shape[1] + 1,
     ).logits[:, :-1]
     logprobs_BTV = torch.log_softmax(logits_BTV.float() / temperature, dim=-1)
-    return logprobs_BTV.gather(-1, batch.target_BT[..., None])[..., 0]
+    return logprobs_BTV.gather(-1, batch.target_BT[..., None])[..., 0].masked_fill(batch.mask_BT == 0, 0.0)
 
 
 class Policy:

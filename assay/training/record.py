@@ -61,6 +61,12 @@ def read_metrics(artifact: Artifact) -> dict[int, dict[str, float]]:
     return dict(sorted(table.items()))
 
 
+def read_traces(artifact: Artifact) -> list[TraceRow]:
+    """Every completion of a run, in order."""
+    parts = sorted(info.path for info in artifact.list("trace"))
+    return [row for part in parts for row in rows_from_parquet(artifact.read_bytes(part), TraceRow)]
+
+
 def write_tensorboard(artifact: Artifact, metrics: dict[int, dict[str, float]]) -> None:
     """All metrics of a run as one event file, replacing the one of the last checkpoint."""
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ model; they still count in every normaliser (F16).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,8 +84,8 @@ def _update_once(
         _backward(policy, batch, micro, advantage_B, normaliser, spec, totals)
     stats = policy.update()
     totals.updates += 1
-    totals.grad_norm = max(totals.grad_norm, stats.norm)
-    totals.grad_rms = max(totals.grad_rms, stats.rms)
+    totals.grad_norm = _largest(totals.grad_norm, stats.norm)
+    totals.grad_rms = _largest(totals.grad_rms, stats.rms)
     totals.learning_rate = stats.learning_rate
 
 
@@ -105,6 +106,11 @@ def _backward(
     loss = normaliser(losses_BT + kl_loss(logprobs_BT, ref_BT, spec.kl), micro.mask_BT)
     loss.backward()  # type: ignore[no-untyped-call]
     totals.add(loss, (logprobs_BT - old_BT).detach().exp(), weights_BT, micro.mask_BT.bool(), spec)
+
+
+def _largest(a: float, b: float) -> float:
+    """The larger of two; NaN if either is, where Python's max would drop it and hide the worst step of all (F15)."""
+    return math.nan if math.isnan(a) or math.isnan(b) else max(a, b)
 
 
 class _Totals:
@@ -133,12 +139,12 @@ class _Totals:
         """Figures of one micro-batch, over its real tokens."""
         ratios, weights = ratio_BT[mask_BT], weights_BT[mask_BT]
         outside = (ratios < 1 - spec.loss.clip_low) | (ratios > 1 + spec.loss.clip_high)
-        self.loss += float(loss)
+        self.loss += float(loss.detach())
         self.tokens += ratios.numel()
         self.clipped += int(outside.sum())
-        self.ratio_max = max(self.ratio_max, float(ratios.max()))
+        self.ratio_max = _largest(self.ratio_max, float(ratios.max()))
         self.weight_sum += float(weights.sum())
-        self.weight_min = min(self.weight_min, float(weights.min()))
+        self.weight_min = -_largest(-self.weight_min, -float(weights.min()))
 
     def metrics(self) -> dict[str, float]:
         """The step's update metrics. Without a single mixed group nothing is updated: no gradient, ratio 1."""

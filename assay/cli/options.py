@@ -1,0 +1,55 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from assay.contracts.errors import SpecError
+from assay.contracts.problems import spec_error
+from assay.contracts.stage import Runtime
+from assay.plan.checks import check_ablation
+from assay.plan.expand import Plan, expand
+from assay.plan.load import load_ablation
+from assay.plan.resolve import resolve
+
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="Ablation file, for instance configs/ablations/quickstart.yaml.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, for instance train.steps=20.")
+]
+Root = Annotated[str, typer.Option(help="Where artifacts lie: a folder or s3://bucket/prefix.", envvar="ASSAY_ROOT")]
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Profile of the machine, for instance configs/clusters/local.yaml: device, threads, batch sizes."
+    ),
+]
+Pipeline = Annotated[Path, typer.Option(help="Pipeline file that lays the plan out as a DAG.")]
+
+DEFAULT_ROOT = "runs/artifacts"
+DEFAULT_PIPELINE = Path("pipelines/math_ablation.py")
+
+
+def load_plan(config: Path, overrides: list[str] | None) -> Plan:
+    """The checked plan of an ablation file; every mistake in it is one error, before anything starts."""
+    spec = load_ablation(config, overrides or [])
+    check_ablation(spec)
+    return expand(resolve(spec))
+
+
+def load_profile(path: Path | None) -> Runtime:
+    """The runtime of a profile file; without one, this machine's defaults."""
+    if path is None:
+        return Runtime()
+    if not path.is_file():
+        raise SpecError(str(path), "there is no such profile", "Name one, for instance configs/clusters/local.yaml")
+    try:
+        return Runtime.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise spec_error(str(path), error) from error

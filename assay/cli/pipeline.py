@@ -1,0 +1,92 @@
+"""Pipeline files: loading one by its path, compiling it, running it on this machine through kfp.local."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.contracts.errors import InputError
+from assay.contracts.stage import Runtime
+from assay.plan.expand import Node, Plan
+from assay.stages.orphan import RUN_PID
+
+Builder = Callable[[Sequence[Node], str, str, str], Callable[..., Any]]
+
+
+def load_builder(path: Path) -> Builder:
+    """`build` of a pipeline file. Its project folder becomes importable, so that it finds `components`."""
+    if not path.is_file():
+        raise InputError(
+            str(path), "there is no such pipeline file", "Name one, for instance pipelines/math_ablation.py"
+        )
+    project = str(path.resolve().parent.parent)
+    if project not in sys.path:
+        sys.path.insert(0, project)
+    spec = importlib.util.spec_from_file_location(f"assay_pipeline_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None, "a .py path always has a loader"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "build"):
+        raise InputError(
+            str(path), "the file defines no build(nodes, ablation, root, runtime)", "See pipelines/math_ablation.py"
+        )
+    builder: Builder = module.build
+    return builder
+
+
+def compile_package(path: Path, plan: Plan, root: str, runtime: Runtime, output: Path) -> None:
+    """Write the KFP package of a whole plan."""
+    from kfp import compiler
+
+    pipeline = _pipeline(path, plan, plan.nodes, root, runtime)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    compiler.Compiler().compile(pipeline, str(output))
+
+
+def run_locally(path: Path, plan: Plan, nodes: Sequence[Node], root: str, runtime: Runtime, log: Path) -> None:
+    """Run nodes of a plan through kfp.local on this machine; everything the stages print goes to `log`.
+
+    Raises RuntimeError, kfp's own, when a stage fails.
+    """
+    from kfp import local
+
+    pipeline = _pipeline(path, plan, nodes, root, runtime)
+    with tempfile.TemporaryDirectory(prefix="assay-kfp-") as kfp_root, _stages_environment(), _quiet(log):
+        local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=kfp_root)
+        pipeline()
+
+
+def _pipeline(path: Path, plan: Plan, nodes: Sequence[Node], root: str, runtime: Runtime) -> Callable[..., Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return load_builder(path)(nodes, plan.resolved.model_dump_json(), root, runtime.model_dump_json())
+
+
+@contextlib.contextmanager
+def _stages_environment() -> Iterator[None]:
+    """Settings of the stage processes: idle OpenMP threads sleep, and a stage ends with the run that started it."""
+    settings = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", RUN_PID: str(os.getpid())}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _quiet(log: Path) -> Iterator[None]:
+    """kfp.local prints everything to standard output; it belongs into the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

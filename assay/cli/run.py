@@ -1,0 +1,95 @@
+"""`assay run`: the whole ablation on this machine, through the same Kubeflow pipeline that runs on a cluster."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.errors import console
+from assay.cli.options import (
+    DEFAULT_PIPELINE,
+    DEFAULT_ROOT,
+    Config,
+    Overrides,
+    Pipeline,
+    Profile,
+    Root,
+    load_plan,
+    load_profile,
+)
+from assay.cli.pipeline import run_locally
+from assay.cli.publish import publish
+from assay.cli.watch import StageWatcher
+from assay.contracts.errors import AssayError, StageError
+from assay.contracts.stage import Runtime
+from assay.plan.expand import Node, Plan
+from assay.plan.state import pending
+from assay.stages.progress import PROGRESS_FILE
+from assay.storage import open_store
+
+STOPPED_EXIT_CODE = 10
+
+
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    root: Root = DEFAULT_ROOT,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: runs/NAME.")] = None,
+    profile: Profile = None,
+    pipeline: Pipeline = DEFAULT_PIPELINE,
+) -> None:
+    """Run an ablation on this machine and write its report.
+
+    Stages that are done already are reused; a run that was killed continues where it stopped. The last line printed is
+    the report's path.
+    """
+    plan = load_plan(config, overrides)
+    runtime = load_profile(profile)
+    store = open_store(root)
+    folder = out or Path("runs") / plan.resolved.spec.name
+    nodes = pending(plan, store)
+    _announce(plan, nodes)
+    start = time.monotonic()
+    if nodes:
+        _run_nodes(pipeline, plan, nodes, store.uri, runtime, folder / "log.txt")
+    report, stopped = publish(plan, store, [node.name for node in nodes], folder)
+    console.print(f"  [dim]finished in {time.monotonic() - start:.0f} s[/]")
+    typer.echo(report)
+    if stopped:
+        raise typer.Exit(STOPPED_EXIT_CODE)
+
+
+def _announce(plan: Plan, nodes: Sequence[Node]) -> None:
+    spec = plan.resolved.spec
+    work = f"{len(nodes)} of {len(plan.nodes)} stages to run" if nodes else "everything is done already"
+    console.print(f"[bold]{spec.name}[/]: {len(spec.arms)} arms x {len(spec.seeds)} seeds, {work}")
+
+
+def _run_nodes(pipeline: Path, plan: Plan, nodes: Sequence[Node], root: str, runtime: Runtime, log: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="assay-progress-") as folder:
+        progress = Path(folder) / "progress.jsonl"
+        os.environ[PROGRESS_FILE] = str(progress)
+        watcher = StageWatcher(progress, nodes)
+        try:
+            with watcher:
+                run_locally(pipeline, plan, nodes, root, runtime, log)
+        except RuntimeError as error:
+            raise _failure(watcher, log) from error
+        finally:
+            del os.environ[PROGRESS_FILE]
+
+
+def _failure(watcher: StageWatcher, log: Path) -> AssayError:
+    """The error a stage died of, with its own exit code."""
+    event = watcher.failure
+    if event is None:
+        return StageError(f"a stage ended without a word (killed?). The log is {log}. Run again to continue")
+    failure = AssayError(f"{event['node']}: {event['note']}\nThe log is {log}")
+    failure.exit_code = event["exit_code"]
+    return failure

@@ -1,0 +1,67 @@
+"""`assay verify`: responses in, verdicts out, a JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from assay.contracts.records import Verdict
+from assay.contracts.task import VerifierName
+from assay.tasks.loading import load_task
+from assay.verifiers import VerifierPool
+
+TASKS_FOLDER = Path("configs/tasks")
+
+
+def verify(
+    verifier: Annotated[
+        str,
+        typer.Option(
+            help="`symbolic` takes any clear final answer; `strict` wants a box; `flexible` the last number; `task`: as the task trains."
+        ),
+    ] = "symbolic",
+    tasks: Annotated[
+        Path, typer.Option(help="Folder of task files; a line's task brings its stop strings.")
+    ] = TASKS_FOLDER,
+) -> None:
+    """Judge answers read from standard input.
+
+    One JSON object a line: `{"id", "task", "response", "gold"}`. One verdict a line comes out, in order, with the same
+    id, a `score` from 0 to 1 and a `status`: correct, wrong, no_answer, error or timeout. A line that cannot be read gets
+    a verdict of status `error`; nothing is skipped.
+    """
+    known = {task.name: task for task in map(load_task, sorted(tasks.glob("*.yaml")))} if tasks.is_dir() else {}
+    with VerifierPool() as pool:
+        for line in sys.stdin:
+            if line.strip():
+                typer.echo(json.dumps(_judged(line, verifier, known, pool), ensure_ascii=False))
+
+
+def _judged(line: str, verifier: str, tasks: Mapping[str, Any], pool: VerifierPool) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        response, gold = str(row["response"]), str(row["gold"])
+    except (ValueError, KeyError, TypeError) as error:
+        return _shown(None, Verdict("error", 0.0, detail=f"not a request: {error!r}"))
+    task = tasks.get(str(row.get("task")))
+    name = task.verifier if verifier == "task" and task else verifier
+    if name not in get_args(VerifierName):
+        return _shown(row.get("id"), Verdict("error", 0.0, detail=f"no verifier {name!r} for task {row.get('task')!r}"))
+    (verdict,) = pool.score(name, [(response, gold)], stop=task.stop if task else ())
+    return _shown(row.get("id"), verdict)
+
+
+def _shown(identifier: Any, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "id": identifier,
+        "score": verdict.score,
+        "status": verdict.status,
+        "extracted": verdict.extracted,
+        "method": verdict.method,
+        "detail": verdict.detail,
+    }

@@ -1,0 +1,72 @@
+"""What a person should know about an evaluation before believing it: truncation, few questions, one seed, lost format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from assay.contracts.ablation import AblationSpec
+from assay.contracts.manifest import Finding
+from assay.contracts.records import PromptRow
+from assay.contracts.report import KnowledgeFormat
+from assay.guards.findings import finding
+from assay.guards.health import FormatRates, format_drift
+
+TRUNCATED_WARN, TRUNCATED_ERROR = 0.02, 0.05
+FEW_QUESTIONS = 100
+"""With fewer, a 95 % interval is wider than ±9 points."""
+
+
+def evaluation_findings(
+    ablation: AblationSpec, questions: Sequence[PromptRow], knowledge: Sequence[KnowledgeFormat]
+) -> list[Finding]:
+    """Findings about the evaluation as a whole."""
+    return [
+        *_few_questions(questions),
+        *_one_seed(ablation),
+        *(found for row in knowledge for found in _truncated(row)),
+        *_format_drift(knowledge),
+    ]
+
+
+def _few_questions(questions: Sequence[PromptRow]) -> list[Finding]:
+    """Small evaluation sets rank arms by luck (F34)."""
+    counts = Counter(question.task for question in questions)
+    advice = "its intervals are wide; raise `heldout` before believing small gaps"
+    return [
+        finding("F34/few-questions", "warning", f"task {task}", f"{count} held-out questions: {advice}")
+        for task, count in counts.items()
+        if count < FEW_QUESTIONS
+    ]
+
+
+def _one_seed(ablation: AblationSpec) -> list[Finding]:
+    """One run an arm cannot tell an arm from its seed (F29)."""
+    if len(ablation.seeds) > 1:
+        return []
+    message = "one run an arm: intervals speak of other questions, not of other seeds. Give two or more seeds"
+    return [finding("F29/one-seed", "warning", "seeds", message)]
+
+
+def _truncated(row: KnowledgeFormat) -> list[Finding]:
+    """Answers cut by the token budget count as wrong (F11)."""
+    if row.truncated <= TRUNCATED_WARN:
+        return []
+    severity = "error" if row.truncated > TRUNCATED_ERROR else "warning"
+    message = f"{row.truncated:.1%} of {row.n} greedy answers are cut by the token budget. Raise max_completion_tokens"
+    return [finding("F11/truncated", severity, f"{row.model}, task {row.task}", message)]
+
+
+def _format_drift(knowledge: Sequence[KnowledgeFormat]) -> list[Finding]:
+    """Arms that lose the format while they keep the knowledge (F04)."""
+    base = {row.task: row for row in knowledge if row.model == "base"}
+    return [
+        found
+        for row in knowledge
+        if row.model != "base"
+        for found in format_drift(f"{row.model}, task {row.task}", _rates(base[row.task]), _rates(row))
+    ]
+
+
+def _rates(row: KnowledgeFormat) -> FormatRates:
+    return FormatRates(strict=row.strict, symbolic=row.knowledge, n=row.n)

@@ -1,0 +1,187 @@
+"""Stage *prepare*: tasks become prompts; preflight decides whether training can be trusted to mean anything.
+
+    prompts.parquet     every prompt of every split, rendered and tokenised: what all later stages send
+    digests.json        task -> digest of what the model sees (F05)
+    probe.parquet       a few completions of the base model, with every verifier's verdict (F03)
+
+A failed check ends the stage before its manifest, so nothing downstream can run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from assay.contracts.manifest import Finding
+from assay.contracts.records import PromptRow, Verdict
+from assay.contracts.seeds import derive
+from assay.contracts.stage import PrepareStage
+from assay.contracts.task import TaskSpec
+from assay.evaluation.tasks import EvaluationTask, evaluation_prompts
+from assay.guards import acknowledged, preflight, require_passed
+from assay.sampling.models import load_model, load_tokenizer, pick_device
+from assay.sampling.requests import request_for
+from assay.sampling.torch_engine import TorchSampler
+from assay.stages.work import Outcome, Work, entry
+from assay.storage.artifacts import Artifact
+from assay.storage.tables import rows_from_parquet, rows_to_parquet
+from assay.tasks import prompt_rows, render, split_problems
+from assay.verifiers import VerifierPool
+
+PROBE_PROMPTS = 64
+"""Prompts of each task that the base model answers once in the preflight."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """One preflight completion under every verifier."""
+
+    problem_id: str
+    task: str
+    text: str
+    gold: str
+    truncated: bool
+    strict: Verdict
+    flexible: Verdict
+    symbolic: Verdict
+
+
+def run(spec: PrepareStage, work: Work) -> Outcome:
+    """Load, render, count; check; store. Raises PreflightError when a check failed."""
+    tokenizer = load_tokenizer(spec.model)
+    rows, dropped, findings = _render(spec, tokenizer)
+    findings += _probe(spec, work, rows, tokenizer)
+    findings = acknowledged(findings, spec.acknowledge)
+    require_passed(findings)
+    digests = {use.task.name: use.task.prompt_digest(tokenizer.chat_template) for use in spec.tasks}
+    work.artifact.write_bytes("prompts.parquet", rows_to_parquet(rows, PromptRow))
+    work.artifact.write_bytes("digests.json", json.dumps(digests, indent=1, sort_keys=True).encode())
+    metrics = {f"prompts_{split}": float(count) for split, count in _split_sizes(rows).items()}
+    return Outcome(metrics, dropped, tuple(findings))
+
+
+def prepared_prompts(prepare: Artifact, split: str) -> list[PromptRow]:
+    """The prompts of one split, as committed."""
+    rows = rows_from_parquet(prepare.read_bytes("prompts.parquet"), PromptRow)
+    return [row for row in rows if row.split == split]
+
+
+def prepared_digests(prepare: Artifact) -> dict[str, str]:
+    """Task -> digest of what the model sees."""
+    digests: dict[str, str] = json.loads(prepare.read_bytes("digests.json"))
+    return digests
+
+
+def _render(
+    spec: PrepareStage, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[PromptRow], dict[str, int], list[Finding]]:
+    rows: list[PromptRow] = []
+    dropped: dict[str, int] = {}
+    findings: list[Finding] = []
+    for use in spec.tasks:
+        splits = split_problems(use, spec.seed)
+        task_rows, too_long = prompt_rows(use.task, splits, tokenizer)
+        rows += task_rows
+        findings += _static_checks(spec, use.task, task_rows, too_long, tokenizer)
+        dropped |= {f"{use.task.name}/{why}": count for why, count in (splits.dropped | too_long).items()}
+    return rows, dropped, findings
+
+
+def _static_checks(
+    spec: PrepareStage,
+    task: TaskSpec,
+    rows: Sequence[PromptRow],
+    too_long: dict[str, int],
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[Finding]:
+    """Checks that need no model: F02, F03 (gold), F05, F17."""
+    prompts = {row.id: row.prompt for row in rows}
+    heldout = [row for row in rows if row.split == "heldout"]
+    shown = evaluation_prompts(EvaluationTask(task, heldout, ""))
+    rendered = {row.id: render(task, row.question, tokenizer) for row in rows}
+    return [
+        *preflight.chat_template(task, spec.model.kind, bool(tokenizer.chat_template)),
+        *preflight.special_tokens(task, prompts.values(), tokenizer.all_special_tokens),
+        *preflight.gold(task, [row.gold for row in rows]),
+        *preflight.prompt_parity(task, rendered, shown),
+        *preflight.dropped(f"task {task.name}", len(rows), too_long, spec.max_dropped_share),
+    ]
+
+
+def _probe(
+    spec: PrepareStage, work: Work, rows: Sequence[PromptRow], tokenizer: PreTrainedTokenizerBase
+) -> list[Finding]:
+    """Checks on what the base model writes: F02, F03, F11, F12, F19."""
+    sampler = TorchSampler(
+        load_model(spec.model, pick_device(work.runtime)), tokenizer, work.runtime.max_batch_sequences
+    )
+    work.progress.begin(PROBE_PROMPTS * len(spec.tasks), "probe completions")
+    table: list[ProbeRow] = []
+    findings: list[Finding] = []
+    with VerifierPool(work.runtime.verifier_workers) as pool:
+        for use in spec.tasks:
+            prompts = _probe_prompts(spec, use.task, rows)
+            probes = _complete(spec, work, use.task, prompts, sampler)
+            verdicts = _verdicts(use.task, probes, pool)
+            findings += _probe_checks(use.task, probes, verdicts)
+            table += _probe_rows(use.task, probes, verdicts)
+    work.artifact.write_bytes("probe.parquet", rows_to_parquet(table, ProbeRow))
+    return findings
+
+
+def _probe_prompts(spec: PrepareStage, task: TaskSpec, rows: Sequence[PromptRow]) -> list[PromptRow]:
+    """Training prompts in an order of their own, so that every level has its chance."""
+    own = [row for row in rows if row.task == task.name and row.split == "train"]
+    return sorted(own, key=lambda row: derive(spec.seed, "probe", row.id))[:PROBE_PROMPTS]
+
+
+def _complete(
+    spec: PrepareStage, work: Work, task: TaskSpec, prompts: Sequence[PromptRow], sampler: TorchSampler
+) -> list[preflight.Probe]:
+    requests = [request_for(row, task, spec.temperature, derive(spec.seed, "probe", row.id, 0)) for row in prompts]
+    completions = sampler.generate(requests, work.progress.advance)
+    return [
+        preflight.Probe(row.id, row.prompt, completion.text, row.gold, completion.finish_reason)
+        for row, completion in zip(prompts, completions, strict=True)
+    ]
+
+
+def _verdicts(task: TaskSpec, probes: Sequence[preflight.Probe], pool: VerifierPool) -> dict[str, list[Verdict]]:
+    answers = [(probe.text, probe.gold) for probe in probes]
+    return {
+        "strict": pool.score("strict", answers, stop=task.stop),
+        "flexible": pool.score("flexible", answers, stop=task.stop),
+        "symbolic": pool.score("symbolic", answers, stop=task.stop),
+    }
+
+
+def _probe_checks(
+    task: TaskSpec, probes: Sequence[preflight.Probe], verdicts: dict[str, list[Verdict]]
+) -> list[Finding]:
+    return [
+        *preflight.garbage(task, probes),
+        *preflight.acceptance(task, verdicts),
+        *preflight.token_budget(task, probes),
+        *preflight.run_on(task, probes),
+    ]
+
+
+def _probe_rows(
+    task: TaskSpec, probes: Sequence[preflight.Probe], verdicts: dict[str, list[Verdict]]
+) -> list[ProbeRow]:
+    columns = zip(probes, verdicts["strict"], verdicts["flexible"], verdicts["symbolic"], strict=True)
+    return [
+        ProbeRow(probe.problem_id, task.name, probe.text, probe.gold, probe.finish_reason == "length", *judged)
+        for probe, *judged in columns
+    ]
+
+
+def _split_sizes(rows: Sequence[PromptRow]) -> dict[str, int]:
+    splits = [row.split for row in rows]
+    return {split: splits.count(split) for split in ("train", "validation", "heldout")}
+
+
+main = entry(run)

@@ -1,0 +1,24 @@
+"""Kubeflow component of the stage `train`."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="assay/train:0.1.0-python3.11", install_kfp_package=False)
+def train(
+    ablation: str,
+    node: str,
+    root: str,
+    runtime: str,
+    metrics: dsl.Output[dsl.Metrics],
+    card: dsl.Output[dsl.Markdown],
+) -> str:
+    """Train one arm with one seed by GRPO; resumes from its newest checkpoint. Returns the artifact's URI."""
+    from pathlib import Path
+
+    from assay.stages import train
+
+    shown = train.main(ablation, node, root, runtime)
+    for name, value in shown.metrics.items():
+        metrics.log_metric(name, value)
+    Path(card.path).write_text(shown.markdown, encoding="utf-8")
+    return shown.uri
