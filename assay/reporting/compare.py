@@ -14,7 +14,7 @@ import math
 
 from assay.contracts.summary import ArmSummary, Metric, Summary
 from assay.reporting import words
-from assay.reporting.markdown import table
+from assay.reporting.markdown import plain, table
 from assay.reporting.tables import models
 
 HEADER = ("metric", "a", "95 % interval", "b", "95 % interval", "b − a, points", "95 % interval", "reading")
@@ -24,7 +24,10 @@ ONE_SIDED = "in one run only"
 def compare_summaries(a: Summary, b: Summary) -> str:
     """Markdown: both verdicts, then for every arm its metrics in both runs."""
     names = list(dict.fromkeys((*models(a), *models(b))))
-    head = [f"# {a.name} (a) and {b.name} (b)", f"- **a**: {a.verdict}\n- **b**: {b.verdict}"]
+    head = [
+        f"# {plain(a.name)} (a) and {plain(b.name)} (b)",
+        f"- **a**: {plain(a.verdict)}\n- **b**: {plain(b.verdict)}",
+    ]
     foot = "Intervals of b − a treat the runs as independent; they are wide when both answered the same questions."
     return "\n\n".join([*head, *(_arm(a, b, name) for name in names), foot]) + "\n"
 
@@ -42,7 +45,7 @@ def _arm(a: Summary, b: Summary, name: str) -> str:
     keys = list(dict.fromkeys((*sides[0], *sides[1])))
     where = "".join(f"\n\nOnly in {label}." for label, other in (("a", b), ("b", a)) if name not in models(other))
     rows = [_row(key, sides[0].get(key), sides[1].get(key)) for key in keys]
-    return f"## {name}{where}\n\n{table(HEADER, rows, numbers=range(1, 7))}"
+    return f"## {plain(name)}{where}\n\n{table(HEADER, rows, numbers=range(1, 7))}"
 
 
 def _metrics(summary: Summary, name: str) -> dict[str, Metric]:

@@ -33,7 +33,7 @@ class Curve:
 
 
 def curves(points: Iterable[CurvePoint], arms: Iterable[str]) -> list[Curve]:
-    """All metrics with at least one finite value, the well-known ones first."""
+    """All metrics ever logged, the well-known ones first; `lines` is empty where no value was finite."""
     order = list(arms)
     values: dict[str, dict[str, dict[int, Line]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     not_finite: dict[str, int] = defaultdict(int)
@@ -43,7 +43,10 @@ def curves(points: Iterable[CurvePoint], arms: Iterable[str]) -> list[Curve]:
                 values[metric][point.arm][point.seed].append((point.step, value))
             else:
                 not_finite[metric] += 1
-    return [_curve(metric, values[metric], order, not_finite[metric]) for metric in sorted(values, key=_place)]
+    return [
+        _curve(metric, values[metric], order, not_finite[metric])
+        for metric in sorted({*values, *not_finite}, key=_place)
+    ]
 
 
 def _place(metric: str) -> tuple[int, str]:

@@ -14,7 +14,9 @@ from assay.reporting.headline import headline
 from assay.reporting.health import worst_first
 from assay.reporting.tables import Cell, Matrix, comparisons, knowledge, lm_eval_filters, matrix, models, tasks
 
-_SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_[]<>|#~$"})
+_BREAK = re.compile(r"[\r\n\t\v\f\u2028\u2029]+")
+_SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])")
+"""What Markdown would read as markup; `dr_grpo` and `p < 0.001` stay as they are, for terminals."""
 
 
 def render_markdown(data: ReportData) -> str:
@@ -24,8 +26,8 @@ def render_markdown(data: ReportData) -> str:
 
 
 def plain(text: str) -> str:
-    """Text on one line with every Markdown character escaped."""
-    return re.sub(r"[\r\n\t\v\f\u2028\u2029]+", " ", text).translate(_SPECIAL)
+    """Text on one line that Markdown shows as it is."""
+    return _SPECIAL.sub(r"\\\g<0>", _BREAK.sub(" ", text))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> str:

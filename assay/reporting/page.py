@@ -116,7 +116,10 @@ def _comparisons(data: ReportData) -> dict[str, Any]:
 
 def _training(data: ReportData, looks: dict[str, Look]) -> dict[str, Any]:
     found = curves.curves(data.curves, looks)
-    panels = [(words.curve_label(c.metric), figures.training_curve(c, looks), c.not_finite) for c in found]
+    panels = [
+        (words.curve_label(c.metric), figures.training_curve(c, looks) if c.lines else Markup(), c.not_finite)
+        for c in found
+    ]
     return {
         "curves": panels[:FIRST_CURVES],
         "more_curves": panels[FIRST_CURVES:],

@@ -45,7 +45,7 @@ def _tidy_tag(match: re.Match[str]) -> str:
     """One tag; the text between tags is left alone."""
     tag = re.sub(r"\s+", " ", match[0])
     tag = re.sub(r' id="(m\d+)"', r' class="s \1"', tag)
-    tag = re.sub(r' id="[A-Za-z.]+\d*_\d+"', "", tag)
+    tag = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", tag)
     tag = re.sub(r' transform="rotate\(-0 [^"]*"', "", tag)
     tag = (
         re.sub(r"(\d\.\d)\d+(?= |\")", r"\1", tag) if tag.startswith("<path") else re.sub(r"(\d\.\d\d)\d+", r"\1", tag)

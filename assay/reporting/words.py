@@ -58,8 +58,8 @@ def percent(fraction: float) -> str:
 
 def points(difference: float) -> str:
     """0.231 -> `+23.1`."""
-    text = number(difference * 100)
-    return f"+{text}" if text[0] not in MINUS + DASH and float(text) > 0 else text
+    rounded = round(difference * 100, 1)
+    return f"+{number(rounded)}" if 0 < rounded < math.inf else number(rounded)
 
 
 def interval(low: float, high: float) -> str:

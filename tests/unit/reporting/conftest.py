@@ -323,6 +323,6 @@ def report() -> ReportData:
     return make_report()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Callable[..., ReportData]:
     return make_report

@@ -1,0 +1,73 @@
+"""The sample browser's payload."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.contracts.report import ReportData, SampleCard
+from assay.reporting.browser import disagree, payload, script_json, within_budget
+from assay.reporting.style import looks
+
+LOOKS = looks(["base", "grpo", "dr_grpo", "easy to hard"])
+
+
+@given(st.text() | st.sampled_from(["</script>", "<!--", "]]>", "\u2028\u2029", "&lt;", "\\u003c"]))
+def test_embedded_json_cannot_end_its_script_and_reads_back_the_same(text: str) -> None:
+    written = script_json({"text": text})
+    assert not set("<>&\u2028\u2029") & set(written)
+    assert json.loads(written) == {"text": text}
+
+
+def test_prompts_are_stored_once(report: ReportData) -> None:
+    card = report.samples[0]
+    found = payload([card, dataclasses.replace(card, model="grpo/seed0/step-000040")], LOOKS)
+    assert found["prompts"] == [card.prompt]
+    assert [entry["prompt"] for entry in found["cards"]] == [0, 0]
+
+
+def test_a_run_has_the_colour_of_its_arm(report: ReportData) -> None:
+    found = payload(report.samples[:4], LOOKS)
+    assert [entry["colour"] for entry in found["cards"]] == ["var(--base)", "var(--arm1)", "var(--arm2)", "var(--arm3)"]
+
+
+@pytest.mark.parametrize(
+    ("strict", "flexible", "symbolic", "lm_eval", "split"),
+    [
+        ("correct", "correct", "correct", {"strict-match": 1.0}, False),
+        ("wrong", "no_answer", "timeout", {"strict-match": 0.0}, False),
+        ("wrong", "correct", "correct", {}, True),
+        ("correct", "correct", "correct", {"strict-match": 0.0}, True),
+        ("correct", "correct", "correct", {"strict-match": math.nan}, False),
+    ],
+)
+def test_verifiers_disagree_when_one_says_right_and_another_does_not(
+    report: ReportData, strict: str, flexible: str, symbolic: str, lm_eval: dict[str, float], split: bool
+) -> None:
+    """F03, F33."""
+    card = dataclasses.replace(report.samples[0], strict=strict, flexible=flexible, symbolic=symbolic, lm_eval=lm_eval)
+    assert disagree(card) is split
+
+
+def test_every_verdict_is_kept_side_by_side(report: ReportData) -> None:
+    """F33."""
+    [entry] = payload(report.samples[11:12], LOOKS)["cards"]
+    assert set(entry["verdicts"]) == {"strict", "flexible", "symbolic"}
+    assert entry["verdicts"]["symbolic"] == "timeout"
+    assert set(entry["lm_eval"]) == {"strict-match", "flexible-extract"}
+
+
+def test_too_much_text_is_thinned_evenly_and_the_total_is_kept(report: ReportData) -> None:
+    long: list[SampleCard] = [dataclasses.replace(card, text="x" * 20_000) for card in report.samples]
+    found = payload(long, LOOKS)
+    assert found["total"] == 200
+    assert len(found["cards"]) == 50
+    assert within_budget(long, 10**9) == long
+
+
+def test_a_score_that_is_not_a_number_is_null(report: ReportData) -> None:
+    card = dataclasses.replace(report.samples[0], lm_eval={"exact": math.nan})
+    assert '"exact":null' in script_json(payload([card], LOOKS))
