@@ -34,16 +34,17 @@ class _RuleState:
 
 
 class Guards:
-    """All rules of a run.
+    """All rules of a run; `label` (`ARM/seedN`) begins the `where` of every finding.
 
     Raises:
         SpecError: a rule would stop before it warns.
     """
 
-    def __init__(self, rules: Mapping[str, GuardRule]) -> None:
+    def __init__(self, rules: Mapping[str, GuardRule], label: str = "") -> None:
         for name, rule in rules.items():
             _require_ordered(name, rule)
         self._rules = dict(rules)
+        self._label = label
         self._states = {name: _RuleState() for name in rules}
 
     def check(self, step: int, metrics: Mapping[str, float]) -> Outcome:
@@ -52,7 +53,8 @@ class Guards:
         Raises:
             SpecError: a rule names a metric that is not logged.
         """
-        found = [_judge(name, rule, self._states[name], step, metrics) for name, rule in self._rules.items()]
+        where = f"{self._label}: step {step}" if self._label else f"step {step}"
+        found = [_judge(name, rule, self._states[name], where, metrics) for name, rule in self._rules.items()]
         findings = [item for item in found if item is not None]
         return Outcome(findings, stop=any(item.severity == "error" for item in findings))
 
@@ -75,7 +77,7 @@ def _reached(rule: GuardRule, value: float, limit: float) -> bool:
     return value >= limit if rule.side == "above" else value <= limit
 
 
-def _judge(name: str, rule: GuardRule, state: _RuleState, step: int, metrics: Mapping[str, float]) -> Finding | None:
+def _judge(name: str, rule: GuardRule, state: _RuleState, where: str, metrics: Mapping[str, float]) -> Finding | None:
     if rule.metric not in metrics:
         remedy = f"Use one of: {', '.join(sorted(metrics))}"
         raise SpecError(f"train.guards.{name}.metric", f"training does not log {rule.metric!r}", remedy)
@@ -84,7 +86,7 @@ def _judge(name: str, rule: GuardRule, state: _RuleState, step: int, metrics: Ma
         message = (
             f"{rule.metric} is {value}; the run is stopped. Lower the learning rate, raise warm-up, check Adam's eps"
         )
-        return _finding(name, "F15", "error", step, message)
+        return _finding(name, "F15", "error", where, message)
     warned, state.warned = state.warned, _reached(rule, value, rule.warn)
     state.steps_at_stop = state.steps_at_stop + 1 if _reached(rule, value, rule.stop) else 0
     if state.steps_at_stop >= rule.patience_steps:
@@ -92,12 +94,12 @@ def _judge(name: str, rule: GuardRule, state: _RuleState, step: int, metrics: Ma
             f"{rule.metric} is {value:.4g}, {rule.side} {rule.stop:g} for {state.steps_at_stop} steps; "
             "the run is stopped. Its last good checkpoint is the newest before this step"
         )
-        return _finding(name, rule.failure, "error", step, message)
+        return _finding(name, rule.failure, "error", where, message)
     if state.warned and not warned:
         message = f"{rule.metric} is {value:.4g}, {rule.side} {rule.warn:g}; the run stops at {rule.stop:g}. Watch it"
-        return _finding(name, rule.failure, "warning", step, message)
+        return _finding(name, rule.failure, "warning", where, message)
     return None
 
 
-def _finding(name: str, failure: str, severity: Severity, step: int, message: str) -> Finding:
-    return Finding(id=f"guard/{name}", failure=failure, severity=severity, where=f"step {step}", message=message)
+def _finding(name: str, failure: str, severity: Severity, where: str, message: str) -> Finding:
+    return Finding(id=f"guard/{name}", failure=failure, severity=severity, where=where, message=message)

@@ -38,6 +38,11 @@ def test_the_finding_names_metric_value_limit_step_and_failure() -> None:
     assert "kl is 20, above 10 for 3 steps" in finding.message
 
 
+def test_a_labelled_run_is_named_in_its_findings() -> None:
+    (finding,) = Guards({"kl": KL}, label="grpo/seed1").check(7, {"kl": 2.0}).findings
+    assert finding.where == "grpo/seed1: step 7"
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_stops_at_once(value: float) -> None:
     """F15: the run went on for hours after NaN."""
