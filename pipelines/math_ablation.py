@@ -44,7 +44,9 @@ def build(nodes: Sequence[Any], ablation: str, root: str, runtime: str) -> Calla
     ) -> None:
         tasks: dict[str, Any] = {}
         for node in nodes:
-            task = COMPONENTS[node.spec.stage](ablation=ablation, node=node.name, root=root, runtime=runtime)
+            task = COMPONENTS[node.spec.stage](
+                ablation=ablation, node=node.name, key=node.key, root=root, runtime=runtime
+            )
             task.set_display_name(node.name)
             # Deleted artifacts would still hit Kubeflow's cache; the manifest in the store decides instead.
             task.set_caching_options(False)

@@ -28,4 +28,4 @@ def stage(
     if node not in nodes:
         raise SpecError(node, "the plan has no such stage", f"Name one of: {', '.join(nodes)}")
     module = importlib.import_module(f"assay.stages.{nodes[node].spec.stage}")
-    typer.echo(module.main(content, node, root, load_profile(profile).model_dump_json()).uri)
+    typer.echo(module.main(content, node, nodes[node].key, root, load_profile(profile).model_dump_json()).uri)

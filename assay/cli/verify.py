@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -22,7 +22,7 @@ def verify(
     verifier: Annotated[
         str,
         typer.Option(
-            help="`symbolic` takes any clear final answer; `strict` wants a box; `flexible` the last number; `task`: as the task trains."
+            help="`symbolic`: any clear final answer; `strict`: in a box; `flexible`: the last number; `task`: as it trains."
         ),
     ] = "symbolic",
     tasks: Annotated[
@@ -32,8 +32,8 @@ def verify(
     """Judge answers read from standard input.
 
     One JSON object a line: `{"id", "task", "response", "gold"}`. One verdict a line comes out, in order, with the same
-    id, a `score` from 0 to 1 and a `status`: correct, wrong, no_answer, error or timeout. A line that cannot be read gets
-    a verdict of status `error`; nothing is skipped.
+    id, a `score` from 0 to 1 and a `status`: correct, wrong, no_answer, error or timeout. A line that cannot be read
+    gets a verdict of status `error`; nothing is skipped.
     """
     known = {task.name: task for task in map(load_task, sorted(tasks.glob("*.yaml")))} if tasks.is_dir() else {}
     with VerifierPool() as pool:
@@ -52,7 +52,7 @@ def _judged(line: str, verifier: str, tasks: Mapping[str, Any], pool: VerifierPo
     name = task.verifier if verifier == "task" and task else verifier
     if name not in get_args(VerifierName):
         return _shown(row.get("id"), Verdict("error", 0.0, detail=f"no verifier {name!r} for task {row.get('task')!r}"))
-    (verdict,) = pool.score(name, [(response, gold)], stop=task.stop if task else ())
+    (verdict,) = pool.score(cast(VerifierName, name), [(response, gold)], stop=task.stop if task else ())
     return _shown(row.get("id"), verdict)
 
 

@@ -1,4 +1,4 @@
-"""What a person should know about an evaluation before believing it: truncation, few questions, one seed, lost format."""
+"""What to know about an evaluation before believing it: truncation, few questions, one seed, lost format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from assay.contracts.ablation import AblationSpec
-from assay.contracts.manifest import Finding
+from assay.contracts.manifest import Finding, Severity
 from assay.contracts.records import PromptRow
 from assay.contracts.report import KnowledgeFormat
 from assay.guards.findings import finding
@@ -52,7 +52,7 @@ def _truncated(row: KnowledgeFormat) -> list[Finding]:
     """Answers cut by the token budget count as wrong (F11)."""
     if row.truncated <= TRUNCATED_WARN:
         return []
-    severity = "error" if row.truncated > TRUNCATED_ERROR else "warning"
+    severity: Severity = "error" if row.truncated > TRUNCATED_ERROR else "warning"
     message = f"{row.truncated:.1%} of {row.n} greedy answers are cut by the token budget. Raise max_completion_tokens"
     return [finding("F11/truncated", severity, f"{row.model}, task {row.task}", message)]
 

@@ -98,6 +98,12 @@ def task_config(spec: TaskSpec, decoding: Decoding) -> dict[str, Any]:
     }
 
 
+def evaluation_prompts(task: EvaluationTask) -> dict[str, str]:
+    """Problem id -> the very text lm_eval sends for it: what preflight compares with the training prompt (F05)."""
+    prompts = PromptTask(task, Decoding("greedy", 1, 0.0))
+    return {doc["id"]: prompts.fewshot_context(doc, num_fewshot=0) for doc in prompts.test_docs()}
+
+
 def _extract(name: str, pattern: str, repeats: int) -> dict[str, Any]:
     last_match = {"function": "regex", "regex_pattern": pattern, "group_select": -1}
     return {"name": name, "filter": [last_match, {"function": "take_first"}] if repeats == 1 else [last_match]}

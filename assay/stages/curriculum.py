@@ -20,7 +20,7 @@ from assay.curriculum.estimate import CurriculumSampler, PassRate, pass_rates
 from assay.plan.checks import curriculum_rows
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_engine import TorchSampler
-from assay.stages.prepare import prepared_prompts
+from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.statistics.passk import pass_at_k_curve
 from assay.storage.tables import rows_to_parquet

@@ -19,10 +19,10 @@ from assay.evaluation.run import EvaluationResult, evaluate
 from assay.evaluation.tasks import EvaluationTask
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_engine import TorchSampler
-from assay.stages.prepare import prepared_digests, prepared_prompts
+from assay.stages.prepared import prepared_digests, prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet, rows_to_parquet
-from assay.training.checkpoint import checkpoint_name
+from assay.training.paths import checkpoint_name
 
 
 def run(spec: EvaluateStage, work: Work) -> Outcome:

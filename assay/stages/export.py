@@ -21,7 +21,7 @@ from assay.contracts.manifest import Manifest
 from assay.contracts.stage import ExportStage
 from assay.sampling.models import load_model, load_tokenizer
 from assay.stages.work import Outcome, Work, entry
-from assay.training.checkpoint import checkpoint_name, model_path
+from assay.training.paths import checkpoint_name, model_path
 from assay.training.selection import checkpoints_to_evaluate, chosen_checkpoint
 
 CPU = torch.device("cpu")

@@ -28,11 +28,11 @@ from assay.reporting.breakdown import (
 from assay.reporting.results import BASE, PRIMARY, answers_of, compare_arms, task_metrics
 from assay.reporting.scores import ModelScores, QuestionMetric, by_question, question_metrics
 from assay.reporting.verdict import verdict_words
-from assay.stages.prepare import prepared_prompts
+from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Work
 from assay.storage.tables import rows_from_parquet
-from assay.training.checkpoint import checkpoint_name
-from assay.training.record import read_metrics
+from assay.training.history import read_metrics
+from assay.training.paths import checkpoint_name
 
 POOLED = "pooled"
 SHOWN_QUESTIONS = 24

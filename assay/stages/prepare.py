@@ -25,9 +25,9 @@ from assay.guards import acknowledged, preflight, require_passed
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.requests import request_for
 from assay.sampling.torch_engine import TorchSampler
+from assay.stages.prepared import DIGESTS, PROMPTS
 from assay.stages.work import Outcome, Work, entry
-from assay.storage.artifacts import Artifact
-from assay.storage.tables import rows_from_parquet, rows_to_parquet
+from assay.storage.tables import rows_to_parquet
 from assay.tasks import prompt_rows, render, split_problems
 from assay.verifiers import VerifierPool
 
@@ -52,27 +52,18 @@ class ProbeRow:
 def run(spec: PrepareStage, work: Work) -> Outcome:
     """Load, render, count; check; store. Raises PreflightError when a check failed."""
     tokenizer = load_tokenizer(spec.model)
+    model = load_model(spec.model, pick_device(work.runtime))
     rows, dropped, findings = _render(spec, tokenizer)
-    findings += _probe(spec, work, rows, tokenizer)
+    sampler = TorchSampler(model, tokenizer, work.runtime.max_batch_sequences)
+    findings += _probe(spec, work, rows, sampler)
     findings = acknowledged(findings, spec.acknowledge)
     require_passed(findings)
     digests = {use.task.name: use.task.prompt_digest(tokenizer.chat_template) for use in spec.tasks}
-    work.artifact.write_bytes("prompts.parquet", rows_to_parquet(rows, PromptRow))
-    work.artifact.write_bytes("digests.json", json.dumps(digests, indent=1, sort_keys=True).encode())
+    work.artifact.write_bytes(PROMPTS, rows_to_parquet(rows, PromptRow))
+    work.artifact.write_bytes(DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
     metrics = {f"prompts_{split}": float(count) for split, count in _split_sizes(rows).items()}
+    metrics["parameters"] = float(sum(parameter.numel() for parameter in model.parameters()))
     return Outcome(metrics, dropped, tuple(findings))
-
-
-def prepared_prompts(prepare: Artifact, split: str) -> list[PromptRow]:
-    """The prompts of one split, as committed."""
-    rows = rows_from_parquet(prepare.read_bytes("prompts.parquet"), PromptRow)
-    return [row for row in rows if row.split == split]
-
-
-def prepared_digests(prepare: Artifact) -> dict[str, str]:
-    """Task -> digest of what the model sees."""
-    digests: dict[str, str] = json.loads(prepare.read_bytes("digests.json"))
-    return digests
 
 
 def _render(
@@ -111,13 +102,8 @@ def _static_checks(
     ]
 
 
-def _probe(
-    spec: PrepareStage, work: Work, rows: Sequence[PromptRow], tokenizer: PreTrainedTokenizerBase
-) -> list[Finding]:
+def _probe(spec: PrepareStage, work: Work, rows: Sequence[PromptRow], sampler: TorchSampler) -> list[Finding]:
     """Checks on what the base model writes: F02, F03, F11, F12, F19."""
-    sampler = TorchSampler(
-        load_model(spec.model, pick_device(work.runtime)), tokenizer, work.runtime.max_batch_sequences
-    )
     work.progress.begin(PROBE_PROMPTS * len(spec.tasks), "probe completions")
     table: list[ProbeRow] = []
     findings: list[Finding] = []

@@ -12,7 +12,7 @@ from assay.contracts.manifest import Finding
 from assay.contracts.records import SampleRow, ScoredRow
 from assay.contracts.stage import RescoreStage
 from assay.evaluation.rescore import rescore
-from assay.stages.prepare import prepared_digests
+from assay.stages.prepared import prepared_digests
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet, rows_to_parquet
 from assay.verifiers import VerifierPool

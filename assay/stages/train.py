@@ -22,14 +22,15 @@ from assay.curriculum.schedule import make_schedule
 from assay.guards import RunRecord, training_health
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_engine import TorchSampler
-from assay.stages.prepare import prepared_prompts
+from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.artifacts import Artifact
 from assay.storage.tables import rows_from_parquet
-from assay.training.checkpoint import drop_resume_state, model_path
+from assay.training.checkpoint import drop_resume_state
+from assay.training.history import read_traces
 from assay.training.loop import GRPOTrainer, RunIdentity, TrainResult
+from assay.training.paths import model_path
 from assay.training.policy import Policy
-from assay.training.record import read_traces
 from assay.training.rollout import RolloutCollector
 from assay.verifiers import VerifierPool
 

@@ -70,23 +70,32 @@ class Shown:
     html: str
 
 
-Main = Callable[[str, str, str, str], Shown]
+Main = Callable[[str, str, str, str, str], Shown]
 
 
 def entry(run: Callable[[Any, Work], Outcome]) -> Main:
-    """`main(ablation, node, root, runtime)` of a stage: JSON strings and a URI in, what to show out."""
+    """`main(ablation, node, key, root, runtime)` of a stage: JSON strings and a URI in, what to show out."""
 
-    def main(ablation: str, node: str, root: str, runtime: str) -> Shown:
+    def main(ablation: str, node: str, key: str, root: str, runtime: str) -> Shown:
         end_with_run()
-        plan = expand(ResolvedAblation.model_validate_json(ablation))
+        planned = _planned(ablation, node, key)
         progress = StageProgress(node)
         settings = Runtime.model_validate_json(runtime)
         with _told(progress):
-            artifact, manifest = run_node(run, plan.node(node), open_store(root), settings, progress)
+            artifact, manifest = run_node(run, planned, open_store(root), settings, progress)
         progress.end(f"{manifest.seconds:.1f} s")
         return _shown(artifact, manifest)
 
     return main
+
+
+def _planned(ablation: str, name: str, key: str) -> Node:
+    """The node of a name. Raises InvariantError when this Assay gives it another key than the one that compiled it."""
+    node = expand(ResolvedAblation.model_validate_json(ablation)).node(name)
+    if node.key != key:
+        problem = f"{name}: compiled as {key}, this Assay ({__version__}) makes it {node.key}"
+        raise InvariantError(f"{problem}. Compile and run with the same version")
+    return node
 
 
 @contextlib.contextmanager

@@ -20,20 +20,11 @@ from safetensors.torch import save as save_tensors
 
 from assay.contracts.errors import ObjectMissing
 from assay.storage.artifacts import Artifact
+from assay.training.paths import checkpoint_name, model_path
 from assay.training.policy import Policy
 
 _STATE = "scratch/resume/state.json"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-
-
-def checkpoint_name(step: int) -> str:
-    """`step-000040`: after 40 rollout steps."""
-    return f"step-{step:06d}"
-
-
-def model_path(step: int) -> str:
-    """Where a checkpoint's weights lie in the artifact."""
-    return f"checkpoints/{checkpoint_name(step)}/model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

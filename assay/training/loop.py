@@ -27,9 +27,10 @@ from assay.contracts.schedule import Allocation, PromptSchedule
 from assay.guards.rules import Guards
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import load_checkpoint, save_checkpoint
+from assay.training.history import read_metrics
 from assay.training.metrics import kl_metrics, mismatch_metrics, rollout_metrics
 from assay.training.policy import Policy
-from assay.training.record import Recorder, read_metrics, write_tensorboard
+from assay.training.record import Recorder, write_tensorboard
 from assay.training.rollout import Rollout, RolloutCollector
 from assay.training.update import StepBatch, advantages, reward_spread, update_policy
 

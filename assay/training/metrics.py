@@ -63,12 +63,17 @@ def _pair_excess(a: Rollout, b: Rollout) -> float:
     return float(a.completion.tokens == b.completion.tokens) - expected
 
 
+def largest(*values: float) -> float:
+    """The largest value; NaN if one is, where Python's max may drop it and hide the worst of all (F15)."""
+    return math.nan if any(map(math.isnan, values)) else max(values)
+
+
 def mismatch_metrics(trainer: Sequence[Sequence[float]], sampler: Sequence[Sequence[float]]) -> dict[str, float]:
     """How far the trainer's log-probs of the sampled tokens lie from the sampler's (F09, F25). Nats per token."""
     gaps = [
         abs(a - b) for mine, theirs in zip(trainer, sampler, strict=True) for a, b in zip(mine, theirs, strict=True)
     ]
-    return {"logprob_gap_mean": fmean(gaps), "logprob_gap_max": max(gaps)}
+    return {"logprob_gap_mean": fmean(gaps), "logprob_gap_max": largest(*gaps)}
 
 
 def kl_metrics(policy: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> dict[str, float]:
@@ -76,7 +81,7 @@ def kl_metrics(policy: Sequence[Sequence[float]], reference: Sequence[Sequence[f
     values = [
         _k3(a, b) for mine, theirs in zip(policy, reference, strict=True) for a, b in zip(mine, theirs, strict=True)
     ]
-    return {"kl": fmean(values), "kl_max": max(values)}
+    return {"kl": fmean(values), "kl_max": largest(*values)}
 
 
 def _k3(logprob: float, ref: float) -> float:

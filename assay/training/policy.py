@@ -7,6 +7,7 @@ fp32, no top-p or top-k (F09).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,13 +74,17 @@ class Policy:
         return self.spec.learning_rate * min(1.0, (self.updates + 1) / max(1, self.spec.warmup_steps))
 
     def update(self) -> GradientStats:
-        """Clip the accumulated gradients, step AdamW, clear them."""
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.max_grad_norm)
+        """Clip the accumulated gradients, step AdamW, clear them.
+
+        A gradient that is not finite is not applied: its norm makes a guard stop the run, with the weights still whole.
+        """
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.max_grad_norm))
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        stats = GradientStats(norm=float(norm), rms=float(norm) / parameters**0.5, learning_rate=self.learning_rate())
+        stats = GradientStats(norm=norm, rms=norm / parameters**0.5, learning_rate=self.learning_rate())
         for group in self.optimizer.param_groups:
             group["lr"] = stats.learning_rate
-        self.optimizer.step()
+        if math.isfinite(norm):
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.updates += 1
         return stats

@@ -11,23 +11,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
 from assay.contracts.records import TraceRow
 from assay.storage.artifacts import Artifact
-from assay.storage.tables import rows_from_parquet, rows_to_parquet
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    """One metric of one step."""
-
-    step: int
-    name: str
-    value: float
+from assay.storage.tables import rows_to_parquet
+from assay.training.history import MetricRow
 
 
 class Recorder:
@@ -50,21 +41,6 @@ class Recorder:
         self.artifact.write_bytes(f"trace/{part}", rows_to_parquet(self.traces, TraceRow))
         self.artifact.write_bytes(f"metrics/{part}", rows_to_parquet(self.metrics, MetricRow))
         self.start_step, self.traces, self.metrics = next_step, [], []
-
-
-def read_metrics(artifact: Artifact) -> dict[int, dict[str, float]]:
-    """Step -> metrics, over all parts of a run."""
-    table: dict[int, dict[str, float]] = {}
-    for info in artifact.list("metrics"):
-        for row in rows_from_parquet(artifact.read_bytes(info.path), MetricRow):
-            table.setdefault(row.step, {})[row.name] = row.value
-    return dict(sorted(table.items()))
-
-
-def read_traces(artifact: Artifact) -> list[TraceRow]:
-    """Every completion of a run, in order."""
-    parts = sorted(info.path for info in artifact.list("trace"))
-    return [row for part in parts for row in rows_from_parquet(artifact.read_bytes(part), TraceRow)]
 
 
 def write_tensorboard(artifact: Artifact, metrics: dict[int, dict[str, float]]) -> None:

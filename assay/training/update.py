@@ -6,7 +6,6 @@ model; they still count in every normaliser (F16).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from assay.contracts.ablation import TrainSpec
 from assay.training.advantages import group_advantages, mixed_groups
 from assay.training.batching import TokenBatch
 from assay.training.losses import Normaliser, clipped_loss, importance_weights, k1, kl_loss
+from assay.training.metrics import largest
 from assay.training.policy import Policy, token_logprobs
 from assay.training.rollout import Rollout
 
@@ -84,8 +84,8 @@ def _update_once(
         _backward(policy, batch, micro, advantage_B, normaliser, spec, totals)
     stats = policy.update()
     totals.updates += 1
-    totals.grad_norm = _largest(totals.grad_norm, stats.norm)
-    totals.grad_rms = _largest(totals.grad_rms, stats.rms)
+    totals.grad_norm = largest(totals.grad_norm, stats.norm)
+    totals.grad_rms = largest(totals.grad_rms, stats.rms)
     totals.learning_rate = stats.learning_rate
 
 
@@ -106,11 +106,6 @@ def _backward(
     loss = normaliser(losses_BT + kl_loss(logprobs_BT, ref_BT, spec.kl), micro.mask_BT)
     loss.backward()  # type: ignore[no-untyped-call]
     totals.add(loss, (logprobs_BT - old_BT).detach().exp(), weights_BT, micro.mask_BT.bool(), spec)
-
-
-def _largest(a: float, b: float) -> float:
-    """The larger of two; NaN if either is, where Python's max would drop it and hide the worst step of all (F15)."""
-    return math.nan if math.isnan(a) or math.isnan(b) else max(a, b)
 
 
 class _Totals:
@@ -142,9 +137,9 @@ class _Totals:
         self.loss += float(loss.detach())
         self.tokens += ratios.numel()
         self.clipped += int(outside.sum())
-        self.ratio_max = _largest(self.ratio_max, float(ratios.max()))
+        self.ratio_max = largest(self.ratio_max, float(ratios.max()))
         self.weight_sum += float(weights.sum())
-        self.weight_min = -_largest(-self.weight_min, -float(weights.min()))
+        self.weight_min = -largest(-self.weight_min, -float(weights.min()))
 
     def metrics(self) -> dict[str, float]:
         """The step's update metrics. Without a single mixed group nothing is updated: no gradient, ratio 1."""

@@ -7,6 +7,7 @@ from kfp import dsl
 def report(
     ablation: str,
     node: str,
+    key: str,
     root: str,
     runtime: str,
     metrics: dsl.Output[dsl.Metrics],
@@ -18,7 +19,7 @@ def report(
 
     from assay.stages import report
 
-    shown = report.main(ablation, node, root, runtime)
+    shown = report.main(ablation, node, key, root, runtime)
     for name, value in shown.metrics.items():
         metrics.log_metric(name, value)
     Path(card.path).write_text(shown.markdown, encoding="utf-8")

@@ -7,6 +7,7 @@ from kfp import dsl
 def rescore(
     ablation: str,
     node: str,
+    key: str,
     root: str,
     runtime: str,
     metrics: dsl.Output[dsl.Metrics],
@@ -17,7 +18,7 @@ def rescore(
 
     from assay.stages import rescore
 
-    shown = rescore.main(ablation, node, root, runtime)
+    shown = rescore.main(ablation, node, key, root, runtime)
     for name, value in shown.metrics.items():
         metrics.log_metric(name, value)
     Path(card.path).write_text(shown.markdown, encoding="utf-8")
