@@ -120,21 +120,24 @@ def bands(kind: str, scores: Sequence[BandScore], looks: Looks) -> Markup:
 
 
 def curriculum(level: str, bins: Sequence[CurriculumBin], most: int, place: int) -> Markup:
-    """How many training prompts of one level the base model solves how often."""
+    """How many training prompts of one level the base model solves how often, a bar per bin, narrow or wide."""
 
     def paint(axes: Axes) -> None:
-        widths = [(bin_.high - bin_.low) * 0.9 for bin_ in bins]
-        centres = [(bin_.low + bin_.high) / 2 for bin_ in bins]
-        axes.bar(centres, [bin_.prompts for bin_ in bins], width=widths, color=style.GREY[0], linewidth=0)
-        for centre, bin_ in zip(centres, bins, strict=True):
-            axes.text(centre, bin_.prompts + most * 0.03, f"{bin_.prompts}", ha="center", fontsize=9.5)
+        places = range(len(bins))
+        axes.bar(places, [bin_.prompts for bin_ in bins], width=0.82, color=style.GREY[0], linewidth=0)
+        for x, bin_ in zip(places, bins, strict=True):
+            axes.text(x, bin_.prompts + most * 0.03, f"{bin_.prompts}", ha="center", fontsize=9.5)
+        axes.set_xticks(places, [_bin_label(bin_) for bin_ in bins], fontsize=9.5)
         axes.set_ylim(0, most * 1.15)
-        axes.set_xlim(-0.02, 1.02)
         axes.yaxis.set_visible(False)
         axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
-    return draw(f"curriculum-{place}", f"Training prompts of {level} by base pass rate", 320, 150, paint)
+    return draw(f"curriculum-{place}", f"Training prompts of {level} by base pass rate", 240, 130, paint)
+
+
+def _bin_label(bin_: CurriculumBin) -> str:
+    """`0`, `≤20`, … `100`: the upper end in percent, or the rate itself."""
+    return f"{bin_.high * 100:g}" if bin_.low == bin_.high else f"≤{bin_.high * 100:g}"
 
 
 def _ink(look: Look) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -70,10 +70,12 @@ def _source(name: str) -> str:
 
 
 def _health(data: ReportData, looks: dict[str, Look]) -> dict[str, Any]:
-    found = health.worst_first(data.findings)
+    arms = data.summary.arms
+    ids = {model: arms[model].health if model in arms else () for model in looks}
+    owners = [(finding, health.owner(finding, ids)) for finding in health.worst_first(data.findings)]
     return {
-        "health": health.strip(data.findings, list(looks)),
-        "findings": [(finding, health.owner(finding, list(looks))) for finding in found],
+        "health": health.strip(data.findings, ids),
+        "findings": [(finding, whose, health.place(finding, whose)) for finding, whose in owners],
     }
 
 
@@ -89,7 +91,10 @@ def _results(data: ReportData, looks: dict[str, Look]) -> dict[str, Any]:
     return {
         "primary_rows": rows,
         "primary_axis": axis(on),
-        "matrices": [tables.matrix(summary, task) for task in tables.tasks(summary)],
+        "matrices": [
+            (found, tables.essential(found.metrics))
+            for found in map(partial(tables.matrix, summary), tables.tasks(summary))
+        ],
         **_comparisons(data),
     }
 
@@ -159,6 +164,7 @@ def _breakdowns(data: ReportData, looks: dict[str, Look]) -> dict[str, Any]:
     return {
         "pass_at_k": figures.pass_at_k(data.pass_at_k, looks) if data.pass_at_k else None,
         "bands": [_band(data, kind, looks) for kind in kinds],
+        "pass_table": _pass_table(data, looks),
         "curriculum": _curriculum(data),
         "knowledge": tables.knowledge(data.knowledge, list(looks)),
         "lm_eval_filters": tables.lm_eval_filters(data.knowledge),
@@ -175,6 +181,14 @@ def _band(data: ReportData, kind: str, looks: dict[str, Look]) -> dict[str, Any]
         "models": models,
         "names": names,
         "cells": {(score.band, score.model): score for score in scores},
+    }
+
+
+def _pass_table(data: ReportData, looks: dict[str, Look]) -> dict[str, Any]:
+    return {
+        "ks": sorted({point.k for point in data.pass_at_k}),
+        "models": [model for model in looks if any(point.model == model for point in data.pass_at_k)],
+        "cells": {(point.k, point.model): point for point in data.pass_at_k},
     }
 
 

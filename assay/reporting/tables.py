@@ -125,8 +125,16 @@ def matrix(summary: Summary, task: str) -> Matrix:
     return Matrix(task, tuple(key.rpartition("/")[2] for key in ordered), rows, _range(counts))
 
 
-def _place(name: str, primary: str) -> tuple[bool, bool, bool, str]:
-    return (name != primary.rpartition("/")[2], not name.startswith("pass@"), name in words.LOWER_IS_BETTER, name)
+def essential(metrics: Sequence[str]) -> list[int]:
+    """Columns that fit a page: all but the pass@k between the smallest and the largest k; their figure shows those."""
+    passes = sorted((name for name in metrics if name.startswith("pass@")), key=lambda name: (len(name), name))
+    return [place for place, name in enumerate(metrics) if name not in passes[1:-1]]
+
+
+def _place(name: str, primary: str) -> tuple[bool, bool, bool, int, str]:
+    """The primary metric, pass@k by k, greedy, and last what should be low."""
+    low = name in words.LOWER_IS_BETTER
+    return (name != primary.rpartition("/")[2], not name.startswith("pass@"), low, len(name), name)
 
 
 def _range(counts: Sequence[int]) -> str:

@@ -36,7 +36,10 @@ CURVES = {
     "grad_norm": "Gradient norm",
     "completion_tokens_mean": "Completion length, tokens",
     "truncated_share": "Truncated completions, share",
-    "clip_share": "Clipped tokens, share",
+    "clip_fraction": "Clipped tokens, share",
+    "mixed_group_share": "Groups with right and wrong, share",
+    "boxed_share": "Boxed answers, share",
+    "importance_weight_mean": "Mean importance weight",
     "ratio_max": "Largest importance ratio",
     "learning_rate": "Learning rate",
 }

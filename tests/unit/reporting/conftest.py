@@ -26,14 +26,19 @@ ARMS = ("grpo", "dr_grpo", "easy to hard")
 TASKS = ("sums", "chains")
 LEVELS = ("2x1", "2x2", "3x2", "4x2")
 GAINS = {"grpo": 0.19, "dr_grpo": 0.012, "easy to hard": 0.214}
+BINS = ((0.0, 0.0), (0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.999), (1.0, 1.0))
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"><!-- <script>alert(1)</script> {{ 7*7 }} \u2028 | `x`"
 BASE_SCORES = {
-    "pass@1": 0.412,
-    "pass@8": 0.731,
-    "greedy_strict": 0.448,
-    "greedy_symbolic": 0.52,
-    "greedy_flexible": 0.5,
+    "pass@1": (0.412, 1.0),
+    "pass@2": (0.53, 0.7),
+    "pass@4": (0.64, 0.45),
+    "pass@8": (0.731, 0.28),
+    "greedy": (0.448, 1.1),
+    "greedy_strict": (0.448, 1.1),
+    "greedy_symbolic": (0.52, 0.8),
+    "greedy_flexible": (0.5, 0.7),
 }
+"""Metric -> the base model's score, and which part of an arm's gain it sees."""
 
 DECLARED = """\
 name: sums-grpo
@@ -82,8 +87,8 @@ def metric(value: float, gain: float | None, n: int) -> Metric:
 def metrics(task: str, gain: float | None, n: int) -> dict[str, Metric]:
     shift = {"sums": 0.03, "chains": -0.05}.get(task, 0.0)
     found = {}
-    for place, (name, base) in enumerate(BASE_SCORES.items()):
-        mine = None if gain is None else gain * (1, 0.28, 1.1, 0.8, 0.7)[place]
+    for name, (base, part) in BASE_SCORES.items():
+        mine = None if gain is None else gain * part
         found[f"{task}/{name}"] = metric(min(0.98, base + shift + (mine or 0)), mine, n)
     found[f"{task}/truncated"] = metric(0.031 if gain is None else 0.012, None if gain is None else -0.019, n)
     return found
@@ -112,7 +117,7 @@ def curve_points(arm: str, place: int, seed: int, steps: int) -> list[CurvePoint
             "grad_norm": 1.2 + random_.expovariate(1.8) + (60 if arm == "dr_grpo" and step == 20 else 0),
             "completion_tokens_mean": 21 + 3 * up + random_.gauss(0, 0.4),
             "truncated_share": max(0, 0.03 - 0.02 * up + random_.gauss(0, 0.002)),
-            "clip_share": abs(random_.gauss(0.004, 0.002)),
+            "clip_fraction": abs(random_.gauss(0.004, 0.002)),
             "ratio_max": 1 + random_.expovariate(3),
             "learning_rate": 1e-4 * min(1, (step + 1) / 5),
             "step_seconds": 1.5 + random_.gauss(0, 0.05),
@@ -258,9 +263,9 @@ def make_report(
             for step in (10, 20, 30, 40)
         ),
         curriculum=tuple(
-            CurriculumBin(level, low / 8, (low + 1) / 8, abs(place * 3 - low) * 14 + 3)
+            CurriculumBin(level, low, high, abs(place * 2 - bin_) * 14 + 3)
             for place, level in enumerate(LEVELS)
-            for low in range(8)
+            for bin_, (low, high) in enumerate(BINS)
         ),
         knowledge=tuple(knowledge(model, task, gains.get(model, 0)) for model in models for task in tasks),
         findings=findings() if arms == ARMS else (),

@@ -4,7 +4,7 @@ import pytest
 
 from assay.contracts.manifest import Finding
 from assay.contracts.report import ReportData
-from assay.reporting.health import owner, strip, worst_first
+from assay.reporting.health import owner, place, strip, worst_first
 
 
 def finding(where: str, severity: str = "warning", id_: str = "x") -> Finding:
@@ -25,7 +25,20 @@ def finding(where: str, severity: str = "warning", id_: str = "x") -> Finding:
     ],
 )
 def test_a_finding_belongs_to_the_arm_its_place_starts_with(where: str, whose: str) -> None:
-    assert owner(finding(where), ["grpo", "grpo-long", "easy", "easy to hard"]) == whose
+    arms = ("grpo", "grpo-long", "easy", "easy to hard")
+    assert owner(finding(where), dict.fromkeys(arms, ())) == whose
+
+
+def test_a_finding_that_names_no_arm_belongs_to_the_one_arm_that_lists_it() -> None:
+    assert owner(finding("step 24"), {"grpo": ("x",), "dr_grpo": ()}) == "grpo"
+    assert owner(finding("step 24"), {"grpo": ("x",), "dr_grpo": ("x",)}) == "all arms"
+    assert owner(finding("dr_grpo/seed0"), {"grpo": ("x",), "dr_grpo": ()}) == "dr_grpo"
+
+
+def test_a_place_always_names_its_arm() -> None:
+    assert place(finding("step 24"), "grpo") == "grpo: step 24"
+    assert place(finding("grpo/seed1"), "grpo") == "grpo/seed1"
+    assert place(finding("seeds"), "all arms") == "seeds"
 
 
 def test_errors_come_before_warnings_before_notes() -> None:
@@ -34,7 +47,7 @@ def test_errors_come_before_warnings_before_notes() -> None:
 
 
 def test_every_finding_is_counted_exactly_once(report: ReportData) -> None:
-    entries = strip(report.findings, ["base", "grpo", "dr_grpo", "easy to hard"])
+    entries = strip(report.findings, {name: arm.health for name, arm in report.summary.arms.items()})
     assert sum(sum(entry.counts.values()) for entry in entries) == len(report.findings)
     assert {entry.owner: entry.text.replace("\u00a0", " ") for entry in entries} == {
         "base": "healthy",

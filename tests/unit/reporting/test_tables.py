@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from assay.contracts.report import KnowledgeFormat, ReportData
 from assay.contracts.summary import Delta, Metric
 from assay.reporting import words
-from assay.reporting.tables import cell, comparisons, drift, knowledge, matrix, models, tasks, truncation
+from assay.reporting.tables import cell, comparisons, drift, essential, knowledge, matrix, models, tasks, truncation
 
 Make = Callable[..., ReportData]
 
@@ -60,9 +60,16 @@ def test_one_task_has_no_pooled_table(make: Make) -> None:
 def test_the_primary_metric_is_the_first_column_and_truncation_the_last(report: ReportData) -> None:
     found = matrix(report.summary, "pooled")
     assert found.metrics == (
-        "pass@1", "pass@8", "greedy_flexible", "greedy_strict", "greedy_symbolic", "truncated",
+        "pass@1", "pass@2", "pass@4", "pass@8",
+        "greedy", "greedy_strict", "greedy_flexible", "greedy_symbolic", "truncated",
     )  # fmt: skip
     assert found.questions.replace("\u00a0", " ") == "512 questions"
+
+
+def test_only_the_ends_of_pass_at_k_take_a_column_of_the_page() -> None:
+    assert essential(("pass@1", "pass@2", "pass@16", "greedy")) == [0, 2, 3]
+    assert essential(("pass@4", "greedy")) == [0, 1]
+    assert essential(()) == []
 
 
 def test_a_metric_an_arm_lacks_is_an_empty_cell_not_a_zero(report: ReportData) -> None:
