@@ -1,0 +1,66 @@
+"""Tiny models for every room that needs one: a byte tokenizer whose id 0 is a real token, and a random Qwen3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+END, PAD = 256, 257
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Any:
+    """One token a UTF-8 byte; id 0 is `!`, as in Qwen3 (F10)."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", pad_token="<|pad|>")
+    assert tokenizer.convert_ids_to_tokens(0) == "!"
+    assert (tokenizer.eos_token_id, tokenizer.pad_token_id, len(tokenizer)) == (END, PAD, 258)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Any]:
+    """A random Qwen3 of some 50 thousand parameters; `spread` is the standard deviation of its weights."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.set_num_threads(1)
+
+    def make(seed: int = 0, spread: float = 0.15, **changes: Any) -> Any:
+        shape: dict[str, Any] = {
+            "vocab_size": 258,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "max_position_embeddings": 256,
+            "tie_word_embeddings": True,
+            "initializer_range": spread,
+            "eos_token_id": END,
+            "pad_token_id": PAD,
+            "bos_token_id": None,
+        }
+        torch.manual_seed(seed)
+        return Qwen3ForCausalLM(Qwen3Config(**shape | changes)).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_directory(tmp_path_factory: pytest.TempPathFactory, make_model: Any, byte_tokenizer: Any) -> Path:
+    """The random Qwen3 and its tokenizer as Hugging Face writes them."""
+    folder = tmp_path_factory.mktemp("model")
+    make_model().save_pretrained(folder)
+    byte_tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,110 @@
+"""Checkpoints: what comes back is bit by bit what went in, or it does not come back at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from assay.contracts.ablation import OptimizerSpec
+from assay.storage import open_store
+from assay.storage.artifacts import Artifact
+from assay.training.checkpoint import checkpoint_name, drop_resume_state, load_checkpoint, model_path, save_checkpoint
+from assay.training.policy import Policy
+
+SPEC = OptimizerSpec(learning_rate=1e-2, warmup_steps=7)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Artifact:
+    return Artifact(open_store(str(tmp_path)), "train", "0" * 20)
+
+
+def trained(model: Any, updates: int) -> Policy:
+    policy = Policy(model, SPEC, 1.0, 1000)
+    train(policy, updates)
+    return policy
+
+
+def train(policy: Policy, updates: int) -> None:
+    for _ in range(updates):
+        inputs = torch.arange(20)[None] + policy.updates
+        policy.model(inputs, labels=inputs).loss.backward()
+        policy.update()
+
+
+def tensors(policy: Policy) -> list[torch.Tensor]:
+    parameters = list(policy.model.parameters())
+    return parameters + [
+        policy.optimizer.state[p][name] for p in parameters for name in sorted(policy.optimizer.state[p])
+    ]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_weights_moments_and_warm_up_come_back_bit_by_bit(artifact: Artifact, make_model: Any, tied: bool) -> None:
+    """And go on to the same bits."""
+    written = trained(make_model(tie_word_embeddings=tied), 3)
+    save_checkpoint(artifact, 40, written, {"schedule": {"a": [1, 2]}})
+    read = Policy(make_model(seed=9, tie_word_embeddings=tied), SPEC, 1.0, 1000)
+    found = load_checkpoint(artifact, read)
+    assert found is not None
+    assert (found.step, found.state, read.updates) == (40, {"schedule": {"a": [1, 2]}}, 3)
+    for _ in range(2):
+        for a, b in zip(tensors(written), tensors(read), strict=True):
+            assert a.dtype == b.dtype
+            assert torch.equal(a, b)
+        train(written, 2)
+        train(read, 2)
+
+
+def test_tied_weights_stay_tied_after_a_resume(artifact: Artifact, make_model: Any) -> None:
+    save_checkpoint(artifact, 1, trained(make_model(), 1), {})
+    read = Policy(make_model(seed=9), SPEC, 1.0, 1000)
+    load_checkpoint(artifact, read)
+    assert read.model.lm_head.weight.data_ptr() == read.model.model.embed_tokens.weight.data_ptr()
+
+
+def test_the_reference_stays_the_start_model_when_a_run_resumes(artifact: Artifact, make_model: Any) -> None:
+    """A reference copied from resumed weights would make every later KL too small (F22)."""
+    save_checkpoint(artifact, 1, trained(make_model(), 2), {})
+    read = Policy(make_model(), SPEC, 1.0, 1000)
+    load_checkpoint(artifact, read)
+    for found, start in zip(read.reference.parameters(), make_model().parameters(), strict=True):
+        assert torch.equal(found, start)
+
+
+def test_an_empty_artifact_has_nothing_to_resume(artifact: Artifact, make_model: Any) -> None:
+    assert load_checkpoint(artifact, Policy(make_model(), SPEC, 1.0, 1000)) is None
+
+
+def test_equal_policies_give_equal_bytes(artifact: Artifact, make_model: Any) -> None:
+    for step in (1, 2):
+        save_checkpoint(artifact, step, trained(make_model(), 2), {})
+    assert artifact.read_bytes(model_path(1)) == artifact.read_bytes(model_path(2))
+
+
+def test_every_checkpoint_keeps_its_weights_and_only_the_newest_its_moments(
+    artifact: Artifact, make_model: Any
+) -> None:
+    policy = trained(make_model(), 1)
+    for step in (10, 20, 30):
+        save_checkpoint(artifact, step, policy, {})
+    assert {info.path for info in artifact.list()} == {
+        *(model_path(step) for step in (10, 20, 30)),
+        f"scratch/resume/{checkpoint_name(30)}.safetensors",
+        "scratch/resume/state.json",
+    }
+    drop_resume_state(artifact)
+    assert {info.path for info in artifact.list()} == {model_path(step) for step in (10, 20, 30)}
+
+
+@pytest.mark.parametrize("which", ["model", "moments"])
+def test_a_checkpoint_whose_bytes_changed_is_not_resumed_from(artifact: Artifact, make_model: Any, which: str) -> None:
+    save_checkpoint(artifact, 5, trained(make_model(), 1), {})
+    path = json.loads(artifact.read_bytes("scratch/resume/state.json"))[which][0]
+    data = artifact.read_bytes(path)
+    artifact.write_bytes(path, data[:-1] + bytes([data[-1] ^ 1]))
+    assert load_checkpoint(artifact, Policy(make_model(), SPEC, 1.0, 1000)) is None
