@@ -73,5 +73,5 @@ def effective_answers(means_Q: NDArray[np.float64], answers: float) -> float:
     p, variance = float(means_Q.mean()), float(means_Q.var())
     if p in (0.0, 1.0):  # nothing shows how far the answers to a question differ: take none of them for news
         return means_Q.size
-    wanted = means_Q.size * p * (1 - p)
-    return max(means_Q.size, wanted / variance if wanted < variance * answers else answers)
+    spread = means_Q.size * p * (1 - p)
+    return answers if spread >= variance * answers else max(means_Q.size, spread / variance)

@@ -92,8 +92,8 @@ def paired_bootstrap(
 def sign_flip(arm_SQ: ArrayLike, baseline_SQ: ArrayLike, *, seed: int, resamples: int = 10_000) -> float:
     """Two-sided permutation p-value of a mean difference of zero: flip the sign of each question's difference.
 
-    All flips are tried when they are no more than `resamples`, otherwise as many are drawn and p = (hits + 1)/(drawn + 1).
-    Conditional on the runs given: it knows nothing of other seeds.
+    All flips are tried when they are no more than `resamples`; otherwise that many are drawn and
+    p = (hits + 1)/(drawn + 1). Conditional on the runs given: it knows nothing of other seeds.
     """
     arm, baseline = _same_questions(arm_SQ, baseline_SQ)
     d_Q = arm.mean(axis=0) - baseline.mean(axis=0)
@@ -135,9 +135,9 @@ def _resampled(arm: Array, baseline: Array, resamples: int, rng: np.random.Gener
     """Differences of mean scores when questions, and the runs of each side, are drawn anew."""
     questions = arm.shape[1]
     for rows in _blocks(resamples, questions):
-        weights_RQ = rng.multinomial(questions, np.full(questions, 1 / questions), rows) / questions
+        drawn_RQ = rng.integers(0, questions, (rows, questions))
         arm_RQ, baseline_RQ = (_runs_drawn(len(side), rows, rng) @ side for side in (arm, baseline))
-        yield ((arm_RQ - baseline_RQ) * weights_RQ).sum(axis=1)
+        yield np.take_along_axis(arm_RQ - baseline_RQ, drawn_RQ, axis=1).mean(axis=1)
 
 
 def _runs_drawn(runs: int, rows: int, rng: np.random.Generator) -> Array:

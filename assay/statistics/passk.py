@@ -1,6 +1,6 @@
 """pass@k: the chance that at least one of k answers is right, from c right ones among n drawn.
 
-    pass@k = 1 − C(n − c, k) / C(n, k) = 1 − Π_{i = n−c+1}^{n} (1 − k/i)        (Chen et al. 2021, arXiv:2107.03374, eq. 1)
+    pass@k = 1 − C(n − c, k) / C(n, k) = 1 − Π_{i = n−c+1}^{n} (1 − k/i)    (Chen et al. 2021, arXiv:2107.03374, eq. 1)
 
 Unbiased for every k ≤ n; "one of the first k was right" is pass@k of n = k, and needs no less care (F27).
 """

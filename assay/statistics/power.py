@@ -2,9 +2,9 @@
 
     MDD = (z_{1−α/2m} + z_{power}) √(2p(1 − p)(1 − ρ)/n + 2σ²/S)
 
-n questions answered once by both sides, both right about p of the time, correlated by ρ from question to question (0 is
-the worst case; models of one family often have 0.5 and more); S training runs a side, whose true accuracies have standard
-deviation σ; m comparisons corrected together (Holm's first step is Bonferroni's).
+n questions answered once by both sides, both right about p of the time, their answers correlated by ρ (0, independent
+sides, is the pessimist's); S training runs a side, whose true accuracies have standard deviation σ; m comparisons
+corrected together (Holm's first step is Bonferroni's).
 """
 
 from __future__ import annotations

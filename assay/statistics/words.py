@@ -1,4 +1,4 @@
-"""What a comparison amounts to, in words (F29): better or worse only where the interval and the corrected p-value agree."""
+"""What a comparison amounts to, in words (F29): better or worse only where interval and corrected p-value agree."""
 
 from __future__ import annotations
 
