@@ -1,0 +1,69 @@
+"""Digests of model and environment: what decides numbers is in, where things lie is out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from assay.contracts.ablation import AblationSpec, ModelSpec
+from assay.plan.resolve import model_digest, numeric_environment, resolve
+
+
+def spec(path: Path | str, revision: str = "main") -> ModelSpec:
+    return ModelSpec(path=str(path), kind="base", revision=revision)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
+        (folder / name).write_text(name)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "chat_template.jinja", "tokenizer.json"])
+def test_any_file_that_decides_changes_the_digest(model: Path, name: str) -> None:
+    before = model_digest(spec(model))
+    (model / name).write_bytes(b"changed")
+    assert model_digest(spec(model)) != before
+
+
+def test_a_model_card_a_hidden_file_and_another_place_do_not(model: Path, tmp_path: Path) -> None:
+    before = model_digest(spec(model))
+    (model / "README.md").write_text("card")
+    (model / ".gitattributes").write_text("x")
+    moved = shutil.copytree(model, tmp_path / "elsewhere")
+    assert model_digest(spec(model)) == model_digest(spec(moved)) == before
+
+
+def test_two_files_that_swap_their_names_are_another_model(model: Path) -> None:
+    before = model_digest(spec(model))
+    (model / "config.json").write_text("tokenizer.json")
+    (model / "tokenizer.json").write_text("config.json")
+    assert model_digest(spec(model)) != before
+
+
+def test_a_hub_model_is_its_id_and_revision() -> None:
+    digests = {model_digest(spec(name, revision)) for name in ("a/b", "a/c") for revision in ("main", "1")}
+    assert len(digests) == 4
+
+
+def test_the_environment_names_installed_packages_that_compute_numbers() -> None:
+    found = numeric_environment()
+    assert found["numpy"] == version("numpy")
+    assert "pytest" not in found
+
+
+def test_resolving_pins_model_data_and_environment(load: Callable[..., AblationSpec]) -> None:
+    given = load()
+    pinned = resolve(given)
+    assert pinned.spec.model.digest == model_digest(given.model)
+    assert set(pinned.data_digests) == {"sums"}
+    assert pinned.environment == numeric_environment()
+    assert resolve(given) == pinned
