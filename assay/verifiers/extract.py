@@ -1,0 +1,149 @@
+"""Finding the answer in a response: one function per rule, each linear in the length of the text.
+
+Rules, in the order in which `symbolic` tries them (the first that applies wins; its name is the verdict's `method`,
+F33):
+
+    boxed        the last balanced ``\\boxed{…}``; nested braces and escaped braces are understood
+    hash_marks   what follows the last ``####`` on its line
+    answer_is    what follows the last "(final) answer is" or "answer:", up to the end of the sentence
+    whole        the response itself, when it is an answer and not prose
+    last_math    the last ``$…$``, ``\\(…\\)`` or ``\\[…\\]``, or the last number, whichever ends later
+
+`strict` knows the first rule alone, `flexible` looks for the last number alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Found(NamedTuple):
+    """An answer as it stands in the text, and the rule that found it."""
+
+    text: str
+    method: str
+
+
+_BRACES = re.compile(r"\\boxed\s*\{|\\[\\{}]|[{}]")
+_NUMBER = re.compile(r"(?:(?<![\w)\]}])-)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?:(?<![\w)\]}])-)?\.\d+")
+_THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\,)\s*(?=\d{3}(?!\d))")
+_CURRENCY_SIGN = re.compile(r"-\s?\\?\$\s?(?=[\d.])")
+_ANSWER_IS = re.compile(r"\banswer\s*(?:is|:)(?:\s*:)?[\s*]*", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|<\||</")
+_MATH = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\(((?:[^$\\]|\\[^()])+)\\\)|\\\[((?:[^$\\]|\\[^\[\]])+)\\\]")
+_PROSE_WORD = re.compile(r"[A-Za-z]{2,}")
+_NOT_PROSE = re.compile(
+    r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{[^{}]*\}|\\[A-Za-z]+|\\begin\{\w+\}|\\end\{\w+\}"
+)
+_MATH_WORDS = frozenset({
+    "and", "or", "pi", "sqrt", "sin", "cos", "tan", "log", "ln", "exp", "infinity", "inf", "infty",
+})  # fmt: skip
+_ANSWER_WORDS = 4
+_ANSWER_CHARS = 50_000
+
+
+def before_stop(response: str, stop: Sequence[str]) -> str:
+    """The response up to the first of the stop strings (F12); empty stop strings are ignored."""
+    found = [response.find(s) for s in stop if s]
+    ends = [position for position in found if position >= 0]
+    return response[: min(ends)] if ends else response
+
+
+def boxed(text: str) -> str | None:
+    """The content of the last balanced ``\\boxed{…}``, or None. One pass whatever the nesting."""
+    start = text.rfind("\\boxed")
+    if start < 0:
+        return None
+    tail = text[start + 6 :].lstrip()
+    if tail.startswith("{"):
+        close = tail.find("}")
+        if close > 0 and "{" not in tail[1:close] and "\\" not in tail[1:close]:
+            return tail[1:close].strip()
+    return _last_balanced(text)
+
+
+def _last_balanced(text: str) -> str | None:
+    open_boxes: list[int | None] = []
+    last: tuple[int, int] | None = None
+    for match in _BRACES.finditer(text):
+        token = match.group()
+        if token == "}":
+            start = open_boxes.pop() if open_boxes else None
+            if start is not None and (last is None or start > last[0]):
+                last = (start, match.start())
+        elif token.endswith("{") and token != "\\{":
+            open_boxes.append(match.end() if len(token) > 1 else None)
+    return text[last[0] : last[1]].strip() if last else None
+
+
+def last_number(text: str) -> str | None:
+    """The last number written in digits. ``$\\boxed{18}$.`` reads 18; LaTeX thousands separators are understood."""
+    plain = _CURRENCY_SIGN.sub("-", _THOUSANDS.sub("", text))
+    last = deque(_NUMBER.finditer(plain), maxlen=1)
+    return last[0].group() if last else None
+
+
+def hash_marks(text: str) -> str | None:
+    """What follows the last ``####`` on its line (the GSM8K convention)."""
+    _, marks, tail = text.rpartition("####")
+    line = tail.strip().split("\n", 1)[0].strip() if marks else ""
+    return line or None
+
+
+def answer_is(text: str) -> str | None:
+    """What follows the last "answer is" or "answer:"; a formula if one stands there, else the rest of the sentence."""
+    last = deque(_ANSWER_IS.finditer(text), maxlen=1)
+    if not last:
+        return None
+    tail = text[last[0].end() :]
+    math = _MATH.match(tail)
+    if math and not re.match(r"\s*(?:,|and\b|or\b)\s*\$", tail[math.end() :]):
+        return _inside(math)
+    return _SENTENCE_END.split(tail, maxsplit=1)[0].strip(" *") or None
+
+
+def whole(text: str) -> str | None:
+    """The text itself when it is an answer: mathematics, words only, or a number with a few words after it."""
+    body = text.strip()
+    if not body or len(body) > _ANSWER_CHARS:
+        return None
+    bare = _NOT_PROSE.sub(" ", body)
+    words = [w for w in _PROSE_WORD.findall(bare) if w.lower() not in _MATH_WORDS]
+    if not words or not any(c.isdigit() or c in "=$\\" for c in body):
+        return body if len(words) <= 2 * _ANSWER_WORDS and "\n\n" not in body else None
+    starts_with_word = (first := _PROSE_WORD.match(bare.lstrip())) and first.group().lower() not in _MATH_WORDS
+    return None if starts_with_word or len(words) > _ANSWER_WORDS else body
+
+
+def last_math(text: str) -> str | None:
+    """The last formula or the last number, whichever ends later."""
+    formulas = deque(_MATH.finditer(text), maxlen=1)
+    numbers = deque(_NUMBER.finditer(text), maxlen=1)
+    if formulas and (not numbers or formulas[0].end() >= numbers[0].end()):
+        return _inside(formulas[0])
+    return numbers[0].group() if numbers else None
+
+
+def _inside(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None).strip()
+
+
+_RULES = (
+    (boxed, "boxed"),
+    (hash_marks, "hash_marks"),
+    (answer_is, "answer_is"),
+    (whole, "whole"),
+    (last_math, "last_math"),
+)
+
+
+def lenient(text: str) -> Found | None:
+    """The first rule of the module docstring that applies."""
+    for rule, method in _RULES:
+        answer = rule(text)
+        if answer:
+            return Found(answer, method)
+    return None

@@ -1,0 +1,183 @@
+"""A pool of worker processes for the comparisons that need computer algebra (F08).
+
+Workers are fresh interpreters (never forks of a parent that may hold a CUDA context and threads), started when the
+first question needs one, and persistent. Calls may come from any thread; a worker belongs to one question at a
+time. A question that is late costs the process that works on it its life, and nothing else: see `worker` for who
+kills whom. Starting a worker is not charged to a question's time limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from assay.contracts.errors import StageError
+from assay.contracts.records import Verdict, VerdictStatus
+from assay.contracts.task import VerifierName
+from assay.verifiers.judge import Question, judge
+from assay.verifiers.worker import LineReader
+
+DEFAULT_MEMORY_LIMIT_BYTES = 400 * 1024**2
+_START_LIMIT_MS = 120_000
+_SUPERVISOR_MARGIN_MS = 5_000
+
+
+class Worker:
+    """One worker process and the pipes to it."""
+
+    def __init__(self, memory_limit_bytes: int) -> None:
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "OMP_NUM_THREADS": "1",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "assay.verifiers.worker", str(memory_limit_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            bufsize=0,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._questions, self._replies = self._process.stdin, self._process.stdout
+        self._reader = LineReader(self._replies.fileno())
+        try:
+            started = self._reader.line(_START_LIMIT_MS)
+        except EOFError as death:
+            raise StageError(
+                f"verifier worker: it ended with code {self._process.wait()} while starting. Raise memory_limit_bytes "
+                f"({memory_limit_bytes}), or run `python -m assay.verifiers.worker {memory_limit_bytes}` to see why"
+            ) from death
+        if started is None:
+            self.kill()
+            raise StageError(
+                f"verifier worker: not ready after {_START_LIMIT_MS / 1000:.0f} s. Free this machine's processors"
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, question: Question, limit_s: float) -> dict[str, Any]:
+        """The worker's reply.
+
+        Raises:
+            EOFError, BrokenPipeError: the worker is dead, or so late that it must be.
+        """
+        message = {"pred": question.pred, "gold": question.gold, "limit_s": limit_s}
+        self._questions.write(json.dumps(message).encode() + b"\n")
+        reply = self._reader.line(limit_s * 1000 + _SUPERVISOR_MARGIN_MS)
+        if reply is None:
+            raise EOFError
+        return dict(json.loads(reply))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._questions.close()
+        self._replies.close()
+
+
+class VerifierPool:
+    """Scores responses; comparisons that need computer algebra run in at most `workers` processes, side by side.
+
+    Attributes:
+        questions: comparisons that were given to a worker.
+        timeouts: questions that ran into the time limit; each cost a process, which was killed and replaced.
+        deaths: processes that died while they had a question, for instance by the kernel's out-of-memory killer.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        time_limit_s: float = 1.0,
+        memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
+    ) -> None:
+        self.workers = workers
+        self.time_limit_s = time_limit_s
+        self.memory_limit_bytes = memory_limit_bytes
+        self.questions = self.timeouts = self.deaths = 0
+        self._lock = threading.Lock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._owner_pid = os.getpid()
+        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
+        for _ in range(self.workers):
+            self._idle.put(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all idle workers. The pool may be used again; it then starts new ones."""
+        if self._owner_pid != os.getpid():
+            return
+        for worker in self._workers():
+            worker.kill()
+        self._reset()
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the idle workers (their supervisors)."""
+        return [worker.pid for worker in self._workers()]
+
+    def _workers(self) -> list[Worker]:
+        return [worker for worker in self._idle.queue if worker is not None]
+
+    def score(self, name: VerifierName, items: Sequence[tuple[str, str]], stop: Sequence[str] = ()) -> list[Verdict]:
+        """The verdict on every (response, gold), in order.
+
+        Raises:
+            StageError: a worker cannot be started.
+        """
+        return self.settle([judge(name, response, gold, stop) for response, gold in items])
+
+    def settle(self, outcomes: Sequence[Verdict | Question]) -> list[Verdict]:
+        """Verdicts stay; questions are answered by workers."""
+        questions = [outcome for outcome in outcomes if isinstance(outcome, Question)]
+        if len(questions) < 2 or self.workers == 1:
+            answers = iter([self._answer(question) for question in questions])
+        else:
+            with ThreadPoolExecutor(min(self.workers, len(questions))) as threads:
+                answers = iter(list(threads.map(self._answer, questions)))
+        return [next(answers) if isinstance(outcome, Question) else outcome for outcome in outcomes]
+
+    def _answer(self, question: Question) -> Verdict:
+        reply = self._reply(question)
+        status: VerdictStatus = "error" if reply["status"] == "died" else reply["status"]
+        detail = f"no verdict within {self.time_limit_s:g} s" if status == "timeout" else reply["detail"]
+        with self._lock:
+            self.questions += 1
+            self.timeouts += status == "timeout"
+            self.deaths += reply["status"] == "died"
+        return Verdict(status, float(status == "correct"), question.pred, question.method, detail)
+
+    def _reply(self, question: Question) -> dict[str, Any]:
+        if self._owner_pid != os.getpid():
+            self._reset()  # a fork shares the parent's pipes and must not read from them
+        worker, alive = self._idle.get(), False
+        try:
+            worker = worker or Worker(self.memory_limit_bytes)
+            reply = worker.ask(question, self.time_limit_s)
+            alive = True
+        except (EOFError, BrokenPipeError):
+            reply = {"status": "died", "detail": "the verifier worker died"}
+        finally:
+            if worker is not None and not alive:
+                worker.kill()
+            self._idle.put(worker if alive else None)
+        return reply

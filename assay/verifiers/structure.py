@@ -1,0 +1,201 @@
+"""The parts of an answer: reads a cleaned answer into lists, tuples, sets, intervals, unions, matrices and relations.
+
+1, 2 and 3          Group without brackets; "and", "or" and ``;`` separate like commas, or separate groups
+(1,2)  ⦃1,2⦄  [0,1)  Group with its brackets (a tuple, a set, an interval: what it is shows in the comparison)
+(0,1) ∪ (2,3)       Union
+1 ± √2              Group of 1 + √2 and 1 − √2, also inside a list
+x ∈ [1,2]           the set alone
+a = 4, -8, -10      the list 4, −8, −10
+x + 1 < 2           Relation of two formulas; chains have more sides
+anything else       Formula
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from assay.verifiers.normalise import TEXT_CLOSE, TEXT_OPEN
+
+_OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
+_SIGNS = "=<>≤≥≠"
+_MAX_NESTING = 40
+_WORD = r"(?:and|or)"
+_SEPARATOR_WORD = re.compile(rf"{TEXT_OPEN}\s*(?:,\s*)?{_WORD}\s*{TEXT_CLOSE}|,?\s*(?<![A-Za-z\\]){_WORD}(?![A-Za-z])")
+_MEMBERSHIP = re.compile(r"^[^∈=<>≤≥]{1,20}∈\s*(?=[(\[⦃])")
+_MATRIX = re.compile(r"^\\begin\{([pbvBV]?(?:small)?matrix|array)\}(?:\{[lcr| ]*\})?(.*)\\end\{\1\}$", re.DOTALL)
+_ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Anything without parts: a number, an expression, words."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parts between brackets; `opening` and `closing` are empty for a bare list."""
+
+    opening: str
+    closing: str
+    parts: tuple[Answer, ...]
+
+    @property
+    def ordered(self) -> bool:
+        return self.opening not in ("", "⦃", "{")
+
+
+@dataclass(frozen=True)
+class Union:
+    parts: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    rows: tuple[tuple[Answer, ...], ...]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """``sides[0] signs[0] sides[1] …``"""
+
+    sides: tuple[str, ...]
+    signs: tuple[str, ...]
+
+
+Answer = Formula | Group | Union | Matrix | Relation
+
+
+@lru_cache(maxsize=4_096)
+def read(text: str) -> Answer:
+    """The structure of a cleaned answer; one nested deeper than any answer is counts as one formula."""
+    text = _peel(text.strip())
+    if _nesting(text) > _MAX_NESTING:
+        return Formula(text)
+    if matrix := _MATRIX.match(text):
+        return _read_matrix(matrix[2])
+    text = _MEMBERSHIP.sub("", text)
+    if len(members := split_top(text, "∪")) > 1:
+        return Union(tuple(map(read, members)))
+    if parts := _list(text):
+        return Group("", "", _without_name(tuple(parts)))
+    if _enclosed(text) and (not _is_plainly_bracketed(text) or len(split_top(text[1:-1], ",;")) > 1):
+        return _read_bracket(text)
+    return _read_relation(text) or _read_formula(text)
+
+
+# Brackets
+
+
+def split_top(text: str, separators: str) -> list[str]:
+    """Splits at separators outside all brackets; one pass."""
+    parts, depth, start = [], 0, 0
+    for position, char in enumerate(text):
+        if char in _OPEN:
+            depth += 1
+        elif char in _CLOSE:
+            depth -= 1
+        elif depth <= 0 and char in separators:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    return [*parts, text[start:].strip()]
+
+
+def _enclosed(text: str) -> bool:
+    """Whether the first character opens a bracket that the last one closes; ``[0,1)`` counts."""
+    if len(text) < 2 or text[0] not in _OPEN or text[-1] not in _CLOSE:
+        return False
+    depth = 0
+    for position, char in enumerate(text):
+        depth += (char in _OPEN) - (char in _CLOSE)
+        if depth == 0:
+            return position == len(text) - 1
+    return False
+
+
+def _is_plainly_bracketed(text: str) -> bool:
+    return text[0] + text[-1] in ("()", "{}")
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for char in text:
+        depth += (char in _OPEN) - (char in _CLOSE)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _peel(text: str) -> str:
+    """Without round brackets and braces around the whole, however many."""
+    text = _peel_all_but_few(text)
+    while _enclosed(text) and _is_plainly_bracketed(text) and len(split_top(text[1:-1], ",;")) == 1:
+        text = text[1:-1].strip()
+    return text
+
+
+def _peel_all_but_few(text: str) -> str:
+    """Linear in the depth: how low the balance falls inside says how many of the outer brackets must stay."""
+    depth = min(len(text) - len(text.lstrip("({")), len(text) - len(text.rstrip(")}")))
+    lowest = balance = 0
+    for char in text[depth : len(text) - depth]:
+        balance += (char in _OPEN) - (char in _CLOSE)
+        lowest = min(lowest, balance)
+    surplus = depth - (1 - lowest)
+    return text[surplus : len(text) - surplus] if surplus > 0 and balance == 0 else text
+
+
+# Kinds of answers
+
+
+def _list(text: str) -> list[Answer]:
+    """Comma-separated parts; ``;`` and "and" bind looser and make groups when each holds as many parts."""
+    chunks = [part for chunk in split_top(_SEPARATOR_WORD.sub(";", text), ";") if (part := chunk.strip(" ,"))]
+    rows = [[part for part in split_top(chunk, ",") if part] for chunk in chunks]
+    widths = {len(row) for row in rows}
+    if len(rows) > 1 and len(widths) == 1 and widths != {1}:
+        return [Group("", "", tuple(map(read, row))) for row in rows]
+    return _spliced(read(part) for row in rows for part in row) if sum(map(len, rows)) > 1 else []
+
+
+def _spliced(parts: Iterable[Answer]) -> list[Answer]:
+    """a ± b inside a list contributes both values."""
+    spliced: list[Answer] = []
+    for part in parts:
+        spliced.extend(part.parts if isinstance(part, Group) and part.opening == "" else (part,))
+    return spliced
+
+
+def _without_name(parts: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    first = parts[0]
+    if isinstance(first, Relation) and first.signs == ("=",) and not any(isinstance(p, Relation) for p in parts[1:]):
+        return (read(first.sides[1]), *parts[1:])
+    return parts
+
+
+def _read_bracket(text: str) -> Group:
+    inner = text[1:-1]
+    separator = ";" if len(split_top(inner, ";")) > 1 else ","
+    return Group(text[0], text[-1], tuple(_spliced(read(part) for part in split_top(inner, separator) if part)))
+
+
+def _read_matrix(body: str) -> Matrix:
+    rows = [row for row in _ROW_END.split(body.replace("\\hline", "")) if row.strip()]
+    return Matrix(tuple(tuple(map(read, split_top(row, "&"))) for row in rows))
+
+
+def _read_relation(text: str) -> Relation | None:
+    signs = tuple(char for char in text if char in _SIGNS)
+    sides = tuple(split_top(text, _SIGNS))
+    return Relation(sides, signs) if len(sides) > 1 and len(signs) == len(sides) - 1 and all(sides) else None
+
+
+def _read_formula(text: str) -> Answer:
+    if "±" not in text and "∓" not in text:
+        return Formula(text)
+    upper = text.replace("±", "+").replace("∓", "-")
+    lower = text.replace("±", "-").replace("∓", "+")
+    return Group("", "", (Formula(upper), Formula(lower)))
