@@ -40,7 +40,12 @@ def load_plan(config: Path, overrides: list[str] | None) -> Plan:
     """The checked plan of an ablation file; every mistake in it is one error, before anything starts."""
     spec = load_ablation(config, overrides or [])
     check_ablation(spec)
-    return expand(resolve(spec))
+    return expand(resolve(spec, _declared(config, overrides or [])))
+
+
+def _declared(config: Path, overrides: list[str]) -> str:
+    changes = "".join(f"# changed on the command line: {override}\n" for override in overrides)
+    return config.read_text(encoding="utf-8") + changes
 
 
 def load_profile(path: Path | None) -> Runtime:

@@ -22,7 +22,7 @@ def verify(
     verifier: Annotated[
         str,
         typer.Option(
-            help="`symbolic`: any clear final answer; `strict`: in a box; `flexible`: the last number; `task`: as it trains."
+            help="`symbolic`: any clear answer; `strict`: in a box; `flexible`: the last number; `task`: as it trains."
         ),
     ] = "symbolic",
     tasks: Annotated[

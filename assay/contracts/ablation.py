@@ -60,7 +60,7 @@ class KLSpec(Frozen):
     """How the policy is held near the reference, r = log π_ref − log π_θ (F22, F26)."""
 
     estimator: Literal["k3_loss", "k2_loss", "k1_reward"] = "k3_loss"
-    """`k3_loss`: e^r − r − 1 in the loss. `k2_loss`: r²/2 in the loss. `k1_reward`: −r taken off the reward."""
+    """`k3_loss`: e^r − r − 1 in the loss. `k2_loss`: r²/2 in the loss. `k1_reward`: −r taken off the advantage."""
     coefficient: float = Field(0.01, ge=0)
     """β. 0 turns the term off; the KL is measured and guarded all the same."""
 
@@ -259,3 +259,5 @@ class ResolvedAblation(Frozen):
     """Task name -> digest of the data files it reads, or of hub id and revision."""
     environment: dict[str, str]
     """Versions of the packages that decide numbers."""
+    declared: str = ""
+    """The ablation file as the person wrote it, and the overrides given with it; shown beside what ran (F28)."""

@@ -133,6 +133,7 @@ class ReportStage(Frozen):
     base_evaluate: ArtifactRef
     base_rescore: ArtifactRef
     runs: tuple[RunRef, ...]
+    declared: Annotated[str, NOT_IDENTITY]
 
 
 StageSpec = PrepareStage | CurriculumStage | TrainStage | ExportStage | EvaluateStage | RescoreStage | ReportStage

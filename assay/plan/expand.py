@@ -122,6 +122,7 @@ class _Expander:
             base_evaluate=base_evaluate.ref,
             base_rescore=base_rescore.ref,
             runs=tuple(refs),
+            declared=self.resolved.declared,
         )
         return self._add("report", spec, *needs)
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from assay.contracts.ablation import AblationSpec, TrainSpec
 from assay.contracts.errors import ModelError, SpecError
 from assay.contracts.problems import spec_error
-from assay.tasks.loading import load_task
+from assay.tasks.loading import UniqueKeys, load_task
 
 
 def load_ablation(path: Path, overrides: Sequence[str] = ()) -> AblationSpec:
@@ -77,7 +77,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except FileNotFoundError as error:
         raise SpecError(
             str(path), "there is no such file", "Name an ablation file, for instance configs/ablations/quickstart.yaml"
@@ -94,18 +94,26 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise SpecError(override, "not an override", "Write key.path=value, for instance train.steps=20")
+    value = _override_value(override, text)
     *parents, last = path.split(".")
     place: Any = content
     for name in parents:
         place = place.setdefault(name, {}) if isinstance(place, dict) else place[_index(override, name, place)]
     if isinstance(place, list):
-        place[_index(override, last, place)] = yaml.safe_load(text)
+        place[_index(override, last, place)] = value
     elif isinstance(place, dict):
-        place[last] = yaml.safe_load(text)
+        place[last] = value
     else:
         raise SpecError(
             override, f"{'.'.join(parents)} holds {place!r}, which has no fields", "Name a field that exists"
         )
+
+
+def _override_value(override: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(override, f"{text!r} is not a YAML value", "Close its brackets, or put it in quotes") from error
 
 
 def _index(override: str, name: str, place: Any) -> int:
@@ -127,7 +135,9 @@ def _with_task(use: Any, path: Path, index: int) -> Any:
     """A `use:` entry with the task file's content in its place."""
     if not isinstance(use, dict) or "use" not in use:
         return use
-    file = Path(str(use["use"]))
+    if not isinstance(use["use"], str):
+        raise SpecError(f"{path}: tasks[{index}].use", f"found {use['use']!r}", "Name a task file")
+    file = Path(use["use"])
     task = load_task(file if file.is_absolute() else path.parent / file)
     changes = use.get("task", {})
     if not isinstance(changes, dict):

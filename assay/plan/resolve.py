@@ -23,13 +23,17 @@ NUMERIC_PACKAGES = (
 )
 
 
-def resolve(spec: AblationSpec) -> ResolvedAblation:
-    """The ablation with model and data digests and the numeric environment. Raises DataError for missing data files."""
+def resolve(spec: AblationSpec, declared: str = "") -> ResolvedAblation:
+    """The ablation with model and data digests and the numeric environment. Raises DataError for missing data files.
+
+    `declared` is the file's own text, for the report.
+    """
     model = spec.model.model_copy(update={"digest": model_digest(spec.model)})
     return ResolvedAblation(
         spec=spec.model_copy(update={"model": model, "curriculum": _pinned_curriculum(spec.curriculum)}),
         data_digests={use.task.name: digest(list(data_digests(use.task.source).values())) for use in spec.tasks},
         environment=numeric_environment(),
+        declared=declared,
     )
 
 

@@ -36,7 +36,7 @@ def task_metrics(
     result: dict[str, dict[str, Metric]] = {BASE: {}, **{run.arm: {} for run in runs}}
     for name, metric in metrics.items():
         table = score_table(questions, base, runs, metric)
-        for arm, shown in _metric_of_arms(table, answers_of(name, base), derive(seed, "bootstrap", task, name)).items():
+        for arm, shown in _metric_of_arms(table, answers_of(name, base), derive(seed, "bootstrap")).items():
             result[arm][f"{task}/{name}"] = shown
     return result
 

@@ -90,7 +90,7 @@ def gather(spec: ReportStage, work: Work) -> ReportData:
         knowledge=tuple(knowledge_and_format(inputs.judged, _task_names(spec))),
         findings=_findings(spec, inputs, manifests),
         samples=tuple(_sample_cards(spec, inputs)),
-        declared=_yaml(spec.ablation.model_dump(mode="json", exclude_defaults=True)),
+        declared=spec.declared,
         resolved=_yaml(spec.ablation.model_dump(mode="json")),
         actual={run.arm: _flat(manifests[_train_name(run)].spec["train"]) for run in spec.runs},
     )

@@ -78,10 +78,10 @@ def entry(run: Callable[[Any, Work], Outcome]) -> Main:
 
     def main(ablation: str, node: str, key: str, root: str, runtime: str) -> Shown:
         end_with_run()
-        planned = _planned(ablation, node, key)
         progress = StageProgress(node)
         settings = Runtime.model_validate_json(runtime)
         with _told(progress):
+            planned = _planned(ablation, node, key)
             artifact, manifest = run_node(run, planned, open_store(root), settings, progress)
         progress.end(f"{manifest.seconds:.1f} s")
         return _shown(artifact, manifest)

@@ -175,7 +175,8 @@ class GRPOTrainer:
 
     def _guard(self, step: int, metrics: dict[str, float]) -> bool:
         outcome = self.guards.check(step, metrics)
-        self.findings += outcome.findings
+        label = f"{self.identity.arm}/seed{self.identity.seed}"
+        self.findings += [item.model_copy(update={"where": f"{label}: {item.where}"}) for item in outcome.findings]
         return outcome.stop
 
     def _validate(self) -> float:

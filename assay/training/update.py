@@ -41,13 +41,24 @@ class StepBatch:
 
 
 def advantages(batch: StepBatch, spec: TrainSpec) -> list[float]:
-    """Group-normalised advantages; `k1_reward` takes β Σ_t (log π − log π_ref) off the reward first."""
+    """Group-normalised advantages; `k1_reward` takes off β · (Σ_t (log π − log π_ref) − its group's mean).
+
+    The penalty comes after normalisation: inside it, a group of equal rewards would have its KL noise blown up to unit
+    variance and trained on as if it were the task.
+    """
     rewards_B = torch.tensor([rollout.reward for rollout in batch.rollouts])
+    advantages_B = group_advantages(rewards_B, batch.group_sizes, spec.loss.scale_by_std)
     if spec.kl.estimator == "k1_reward":
-        pairs = zip(batch.old, batch.reference, strict=True)
-        penalty_B = torch.stack([k1(torch.tensor(old), torch.tensor(ref)).sum() for old, ref in pairs])
-        rewards_B = rewards_B - spec.kl.coefficient * penalty_B
-    return group_advantages(rewards_B, batch.group_sizes, spec.loss.scale_by_std).tolist()
+        advantages_B = advantages_B - spec.kl.coefficient * _centred_divergence(batch)
+    return [float(advantage) for advantage in advantages_B]
+
+
+def _centred_divergence(batch: StepBatch) -> torch.Tensor:
+    """Each completion's sampled log π − log π_ref, less the mean of its group. Shape (B,)."""
+    pairs = zip(batch.old, batch.reference, strict=True)
+    divergence_B = torch.stack([k1(torch.tensor(old), torch.tensor(ref)).sum() for old, ref in pairs])
+    groups = torch.split(divergence_B, batch.group_sizes)
+    return torch.cat([group - group.mean() for group in groups])
 
 
 def reward_spread(batch: StepBatch) -> dict[str, float]:
