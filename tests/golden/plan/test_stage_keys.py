@@ -99,6 +99,7 @@ def fixed_specs() -> dict[str, StageSpec]:
             base_evaluate=ref("evaluate"),
             base_rescore=ref("rescore"),
             runs=(RunRef(arm="plain", seed=0, **run),),
+            declared="name: small",
         ),
     ]
     return {spec.stage: spec for spec in specs}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -94,16 +96,24 @@ def test_groups_without_a_spread_change_nothing(make_model: Any, rollouts: list[
     assert reward_spread(batch) == {"mixed_group_share": 0.0}
 
 
-def test_a_kl_in_the_reward_lowers_the_advantage_of_what_the_reference_finds_unlikely(
-    make_model: Any, rollouts: list[Rollout]
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_kl_in_the_reward_is_taken_off_after_normalisation(
+    make_model: Any, rollouts: list[Rollout], scale: bool
 ) -> None:
-    spec = train_spec(kl={"estimator": "k1_reward", "coefficient": 0.5}, loss={"scale_by_std": False})
+    """Inside it, the KL noise of a group of equal rewards (the third) would be blown up to unit variance."""
+    spec = train_spec(kl={"estimator": "k1_reward", "coefficient": 0.5}, loss={"scale_by_std": scale})
     policy = make_policy(make_model, spec)
     batch = step_batch(policy, rollouts, reference=make_model(seed=1))
     penalties = [0.5 * (sum(old) - sum(ref)) for old, ref in zip(batch.old, batch.reference, strict=True)]
-    shaped = [rollout.reward - penalty for rollout, penalty in zip(rollouts, penalties, strict=True)]
-    expected = [value - sum(shaped[i // 4 * 4 : i // 4 * 4 + 4]) / 4 for i, value in enumerate(shaped)]
-    assert advantages(batch, spec) == pytest.approx(expected, abs=1e-4)
+    found = advantages(batch, spec)
+    for start in (0, 4, 8):
+        rewards = [rollout.reward for rollout in rollouts[start : start + 4]]
+        deviation = statistics.stdev(rewards) + 1e-4 if scale else 1.0
+        penalty = penalties[start : start + 4]
+        expected = [
+            (r - fmean(rewards)) / deviation - (p - fmean(penalty)) for r, p in zip(rewards, penalty, strict=True)
+        ]
+        assert found[start : start + 4] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_first_update_of_a_step_is_on_policy_and_later_ones_are_not(
