@@ -98,6 +98,23 @@ def test_dropping_finished_rows_from_the_batch_changes_nothing(
     assert [c.tokens for c in sampler.generate(mixed_requests())] == [c.tokens for c in compacted]
 
 
+def test_a_prompt_that_many_rows_share_is_run_once(model: Any, byte_tokenizer: Any) -> None:
+    class Counting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.config, self.generation_config, self.device = model.config, model.generation_config, model.device
+            self.shapes: list[tuple[int, ...]] = []
+
+        def forward(self, input_ids: torch.Tensor, **given: Any) -> Any:
+            self.shapes.append(tuple(input_ids.shape))
+            return model(input_ids=input_ids, **given)
+
+    counting = Counting()
+    requests = [request(seed, prompt, tokens=3) for prompt in ((5, 0, 9, 0), (7, 7)) for seed in range(6)]
+    TorchSampler(counting, byte_tokenizer, 512).generate(requests)  # type: ignore[arg-type]
+    assert counting.shapes[:2] == [(2, 4), (12, 1)]
+
+
 def test_order_and_progress_are_the_requests_own(sampler: TorchSampler) -> None:
     requests, finished = mixed_requests(40), []
     forwards = sampler.generate(requests, finished.append)
