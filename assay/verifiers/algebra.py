@@ -9,6 +9,11 @@ from typing import Any
 
 _PRECISION_DIGITS = 30
 _DECIMALS = 12
+_WARM_UP = (
+    ("\\sqrt{x^2+1}", "x+1"),
+    ("\\int_0^1 x\\,dx", "\\frac{1}{2}"),
+    ("1 \\leq |x| \\leq 2", "[-2,-1] \\cup [1,2]"),
+)
 
 
 def expression(text: str) -> Any:
@@ -43,5 +48,5 @@ def compare(pred: str, gold: str) -> tuple[str, str]:
 
 def warm_up() -> None:
     """Imports the libraries and runs a few comparisons, so that no question pays for it."""
-    for pred, gold in (("\\sqrt{x^2+1}", "x+1"), ("\\int_0^1 x\\,dx", "\\frac{1}{2}"), ("x<1", "(0,1)")):
+    for pred, gold in _WARM_UP:
         compare(pred, gold)

@@ -21,6 +21,7 @@ from assay.verifiers.structure import Answer, Formula, Group, Matrix, Relation, 
 from assay.verifiers.ternary import Ternary, all_of, any_of
 
 _MAX_PAIRINGS = 4_096
+_INTEGER = re.compile(r"-?\d+")
 _CHOICE = re.compile(r"[A-J]")
 _STATED_CHOICE = re.compile(r"\(([A-J])\)|([A-J])[).:](?=\s|$|\D)")
 _THOUSANDS = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d)")
@@ -30,6 +31,8 @@ def equivalent(pred: str, gold: str) -> Ternary:
     """Whether two answers, as written, are the same; None when only computer algebra could tell."""
     if exact.equal(pred, gold):
         return True
+    if _INTEGER.fullmatch(pred) and _INTEGER.fullmatch(gold):
+        return False  # most wrong answers, for a fraction of the cost
     if not pred.strip() or not gold.strip() or max(len(pred), len(gold)) > MAX_CHARS:
         return False
     pred, gold = clean(pred), clean(gold)

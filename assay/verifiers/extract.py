@@ -28,7 +28,9 @@ class Found(NamedTuple):
 
 
 _BRACES = re.compile(r"\\boxed\s*\{|\\[\\{}]|[{}]")
-_NUMBER = re.compile(r"(?:(?<![\w)\]}])-)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?:(?<![\w)\]}])-)?\.\d+")
+_NUMBER = re.compile(
+    r"(?=[-.\d])(?:(?<![\w)\]}])-)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?:(?<![\w)\]}])-)?\.\d+", re.ASCII
+)
 _THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\,)\s*(?=\d{3}(?!\d))")
 _CURRENCY_SIGN = re.compile(r"-\s?\\?\$\s?(?=[\d.])")
 _ANSWER_IS = re.compile(r"\banswer\s*(?:is|:)(?:\s*:)?[\s*]*", re.IGNORECASE)
@@ -43,6 +45,7 @@ _MATH_WORDS = frozenset({
 })  # fmt: skip
 _ANSWER_WORDS = 4
 _ANSWER_CHARS = 50_000
+_NUMBER_CHARS = 40
 
 
 def before_stop(response: str, stop: Sequence[str]) -> str:
@@ -81,9 +84,16 @@ def _last_balanced(text: str) -> str | None:
 
 def last_number(text: str) -> str | None:
     """The last number written in digits. ``$\\boxed{18}$.`` reads 18; LaTeX thousands separators are understood."""
-    plain = _CURRENCY_SIGN.sub("-", _THOUSANDS.sub("", text))
+    plain = _CURRENCY_SIGN.sub("-", _THOUSANDS.sub("", _end_of_last_number(text)))
     last = deque(_NUMBER.finditer(plain), maxlen=1)
     return last[0].group() if last else None
+
+
+def _end_of_last_number(text: str) -> str:
+    """The text up to its last digit, cut where no number can begin; long responses are mostly working."""
+    end = max(map(text.rfind, "0123456789")) + 1
+    start = max(0, end - _NUMBER_CHARS)
+    return text[:end] if text[start:end].strip("0123456789.,{}\\!$-") == "" else text[start:end]
 
 
 def hash_marks(text: str) -> str | None:

@@ -4,8 +4,8 @@ A value stays a `Fraction` until it is irrational (π, e, a root that is no frac
 so sums, products and integer powers of rationals are exact. Roots and logarithms are real in real mode (the cube
 root of −8 is −2), and on the principal branch in complex mode.
 
-Bounds, so that hostile input costs milliseconds: fractions up to 20,000 bits, irrational values up to 10^±300, 500
-irrational operations a run, 3·10^7 bits of exact arithmetic a run. What lies beyond is not evaluated: `TooLarge`.
+Bounds, so that hostile input costs milliseconds: fractions up to 40,000 bits, irrational values up to 10^±300, 500
+irrational operations a run, 1.5·10^7 bits of exact arithmetic a run. What lies beyond is not evaluated: `TooLarge`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import mpmath  # type: ignore[import-untyped]
 
 from assay.verifiers.expression import Program
 
-_MAX_BITS = 20_000
+_MAX_BITS = 40_000
 _MAX_LOG10 = 300
 MAX_IRRATIONAL_OPERATIONS = 500
-_MAX_WORK_BITS = 30_000_000
+_MAX_WORK_BITS = 15_000_000
 _local = threading.local()
 
 

@@ -21,6 +21,7 @@ import resource
 import select
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -92,11 +93,15 @@ class _Child:
     reader: LineReader
     replies: int
 
-    def ask(self, line: bytes, limit_s: float) -> dict[str, Any] | None:
-        """The reply, or None when it is late. EOFError or BrokenPipeError: the child is dead."""
+    def ask(self, line: bytes, limit_s: float, parent: int) -> dict[str, Any] | None:
+        """The reply, or None when it is late or nobody waits for it. EOFError or BrokenPipeError: the child is dead."""
         os.write(self.questions, line + b"\n")
-        reply = self.reader.line(limit_s * 1000)
-        return None if reply is None else dict(json.loads(reply))
+        deadline = time.monotonic() + limit_s
+        while os.getppid() == parent and (left_s := deadline - time.monotonic()) > 0:
+            reply = self.reader.line(min(left_s * 1000, _PARENT_CHECK_MS))
+            if reply is not None:
+                return dict(json.loads(reply))
+        return None
 
     def end(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -119,10 +124,10 @@ def _fork_child() -> _Child:
     return _Child(pid, questions_write, LineReader(replies_read), replies_read)
 
 
-def _supervised(child: _Child, line: bytes) -> tuple[dict[str, Any], _Child]:
+def _supervised(child: _Child, line: bytes, parent: int) -> tuple[dict[str, Any], _Child]:
     """The reply to a question, and the child that takes the next one."""
     try:
-        reply = child.ask(line, json.loads(line)["limit_s"])
+        reply = child.ask(line, json.loads(line)["limit_s"], parent)
     except (EOFError, BrokenPipeError):
         reply = {"status": "died", "detail": "the process that compared the answers died"}
     if reply is not None and reply["status"] != "died":
@@ -141,7 +146,7 @@ def serve(replies: int) -> None:
         while os.getppid() == parent:
             line = reader.line(_PARENT_CHECK_MS)
             if line is not None:
-                reply, child = _supervised(child, line)
+                reply, child = _supervised(child, line, parent)
                 _write_line(replies, reply)
     child.end()
 

@@ -1,0 +1,81 @@
+"""Each extraction rule finds the answer it is named after, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.verifiers import extract
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so \boxed{18}.", "18"),
+        (r"\boxed{1} and then \boxed{2}", "2"),
+        (r"\boxed{\frac{1}{\sqrt{2}}}", r"\frac{1}{\sqrt{2}}"),
+        (r"\boxed{\{1,2\}}", r"\{1,2\}"),
+        (r"\boxed{x = \boxed{5}}", "5"),
+        (r"} \boxed {7} {", "7"),
+        (r"\boxed{3} but \boxed{4", "3"),
+    ],
+)
+def test_the_last_balanced_box_is_the_answer(text: str, answer: str) -> None:
+    assert extract.boxed(text) == answer
+
+
+@pytest.mark.parametrize("text", ["18", r"\boxed 5", r"\boxed{5", "", r"\boxed" * 3])
+def test_without_a_balanced_box_there_is_no_boxed_answer(text: str) -> None:
+    assert extract.boxed(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (r"Thus $\boxed{18}$.", "18"),
+        ("3 apples, then 1,234.50 in all.", "1,234.50"),
+        (r"it costs $1{,}250$", "1250"),
+        (r"it costs \$4,\!000", "4000"),
+        ("5-3", "3"),
+        ("the result is -3.", "-3"),
+        ("a loss of -$20", "-20"),
+        ("about .5", ".5"),
+        ("version 1.2.3", ".3"),
+        ("9" * 300, "9" * 300),
+        ("1 " + "x" * 500 + " 2,000 " + "y" * 500, "2,000"),
+    ],
+)
+def test_flexible_reads_the_last_number(text: str, number: str) -> None:
+    """F33: lm_eval's flexible filter reads the first of these as nothing."""
+    assert extract.last_number(text) == number
+
+
+def test_flexible_finds_nothing_where_no_digit_is() -> None:
+    assert extract.last_number("no number here") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r"the answer is 4, so \boxed{5}", ("5", "boxed")),
+        ("working\n#### 1,234\n", ("1,234", "hash_marks")),
+        ("The final answer is: $x^2$. Checked.", ("x^2", "answer_is")),
+        ("The answer is 18 dollars. I hope so.", ("18 dollars", "answer_is")),
+        ("The answer is $2$ and $3$.", ("$2$ and $3$", "answer_is")),
+        ("**Answer:** 7", ("7", "answer_is")),
+        (r"(3, \frac{\pi}{2})", (r"(3, \frac{\pi}{2})", "whole")),
+        ("27, 93", ("27, 93", "whole")),
+        ("10 weeks", ("10 weeks", "whole")),
+        ("ellipse", ("ellipse", "whole")),
+        ("So in the end we have $y = 4$.", ("y = 4", "last_math")),
+        ("Adding 3 and 4 gives 7 apples.", ("7", "last_math")),
+    ],
+)
+def test_the_first_rule_that_applies_finds_the_answer_and_is_named(text: str, found: tuple[str, str]) -> None:
+    """F03, F33."""
+    assert extract.lenient(text) == found
+
+
+def test_text_after_the_first_stop_string_is_not_looked_at() -> None:
+    """F12: 81 % of completions ran on into invented questions."""
+    response = "The answer is 5.\nQuestion: what else?\nThe answer is 6."
+    assert extract.before_stop(response, ["Q:", "Question:", ""]) == "The answer is 5.\n"
