@@ -61,19 +61,22 @@ def collate(items: Sequence[Tokens], rows: list[int], device: torch.device) -> T
 
 
 def micro_batches(items: Sequence[Tokens], rows: Sequence[int], budget_tokens: int) -> list[list[int]]:
-    """Rows grouped by length so that rows x widest sequence stays within the budget; every row is in exactly one (F07).
-
-    A sequence longer than the budget makes a micro-batch of its own.
+    """Rows grouped by length so that no collated tensor, padding included, is over the budget; every row is in exactly
+    one (F07). A sequence longer than the budget makes a micro-batch of its own.
     """
-    ordered = sorted(rows, key=lambda row: (_length(items[row]), row))
+    ordered = sorted(rows, key=lambda row: (sum(_widths(items[row])), row))
     batches: list[list[int]] = []
+    prompt_width = completion_width = 0
     for row in ordered:
-        if batches and (len(batches[-1]) + 1) * _length(items[row]) <= budget_tokens:
+        prompt, completion = _widths(items[row])
+        prompt_width, completion_width = max(prompt, prompt_width), max(completion, completion_width)
+        if batches and (len(batches[-1]) + 1) * (prompt_width + completion_width) <= budget_tokens:
             batches[-1].append(row)
         else:
             batches.append([row])
+            prompt_width, completion_width = prompt, completion
     return batches
 
 
-def _length(item: Tokens) -> int:
-    return len(item.prompt_tokens) + len(item.completion_tokens)
+def _widths(item: Tokens) -> tuple[int, int]:
+    return len(item.prompt_tokens), len(item.completion_tokens)

@@ -81,7 +81,7 @@ class GRPOTrainer:
         self.schedule = schedule
         self.validation_prompts = validation
         self.artifact = artifact
-        self.guards = Guards(spec.guards)
+        self.guards = Guards(spec.guards, label=f"{identity.arm}/seed{identity.seed}")
         self.token_budget = max(task.max_completion_tokens for task in collector.tasks.values())
         self.validation: dict[int, float] = {}
         self.findings: list[Finding] = []
@@ -175,8 +175,7 @@ class GRPOTrainer:
 
     def _guard(self, step: int, metrics: dict[str, float]) -> bool:
         outcome = self.guards.check(step, metrics)
-        label = f"{self.identity.arm}/seed{self.identity.seed}"
-        self.findings += [item.model_copy(update={"where": f"{label}: {item.where}"}) for item in outcome.findings]
+        self.findings += outcome.findings
         return outcome.stop
 
     def _validate(self) -> float:
@@ -194,7 +193,7 @@ def _counts(rollouts: Sequence[Rollout]) -> dict[str, tuple[int, int]]:
     """Prompt id -> (judged, correct); completions whose verifier failed are not counted."""
     counts: dict[str, tuple[int, int]] = {}
     for rollout in rollouts:
-        if not math.isnan(rollout.reward):
+        if not math.isnan(rollout.parts["correct"]):
             judged, correct = counts.get(rollout.prompt.id, (0, 0))
             counts[rollout.prompt.id] = (judged + 1, correct + (rollout.verdict.status == "correct"))
     return counts

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from statistics import fmean, median, pstdev
 
+from assay.guards.text import is_repetitive
 from assay.training.rollout import Rollout
-
-_REPEATED = re.compile(r"(.{1,8}?)\1{9,}", re.DOTALL)
 
 
 def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -37,12 +35,6 @@ def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
 
 def _share(flags: Iterable[bool]) -> float:
     return fmean(map(float, flags))
-
-
-def is_repetitive(text: str) -> bool:
-    """Whether one unit of up to eight characters, ten or more times in a row, covers over half of the text (F24)."""
-    longest = max((len(match.group()) for match in _REPEATED.finditer(text)), default=0)
-    return longest * 2 > len(text)
 
 
 def duplicate_excess(rollouts: Sequence[Rollout]) -> float:
