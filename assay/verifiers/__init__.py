@@ -6,7 +6,8 @@
 
 How an answer is found is in `extract`; what counts as equal, and which policies that takes, in `normalise` and
 `structure`. Text after the first stop string is never looked at (F12). A verifier that fails says `error` or
-`timeout`, never `wrong` (F19)."""
+`timeout`, never `wrong` (F19).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Computer algebra for the answers that this room's own rules leave open: math-verify, inside a worker process only.
 
 math-verify's tolerances are tightened (30 digits, 12 decimals), its own timers stay off (the supervisor kills
-instead), and raw text only ever meets its LaTeX grammar, never `parse_expr`."""
+instead), and raw text only ever meets its LaTeX grammar, never `parse_expr`.
+"""
 
 from __future__ import annotations
 

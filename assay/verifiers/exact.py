@@ -4,7 +4,8 @@ A key is ``("n", value)`` for a number and ``("s", text)`` for anything else. Nu
 (``256.``, ``.5``, ``1,234.50``, ``1e-7``), ratios (``3/4``, ``\\frac{3}{4}``) and mixed numbers
 (``1\\frac{3}{4}``), as exact fractions. A literal beyond 500 digits or powers of ten stays ``(sign, digits,
 exponent)`` without zeros at its ends, which is unique too, so equality needs no arithmetic and a number of any size
-costs time linear in its length. Nothing is rounded: 1e-7 ≠ 2e-7."""
+costs time linear in its length. Nothing is rounded: 1e-7 ≠ 2e-7.
+"""
 
 from __future__ import annotations
 

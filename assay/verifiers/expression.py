@@ -5,7 +5,8 @@ Input is a cleaned answer (`normalise.clean`): LaTeX (``\\frac{x}{2}``, ``\\sqrt
 interpreter.
 
 Binding, tightest first:  ``!`` and group arguments, ``^`` (to the right), unary minus, juxtaposition and ``/`` (to
-the left), a function's bare argument (``\\sin 2x`` is sin(2x)), ``*``, ``+`` and ``-``."""
+the left), a function's bare argument (``\\sin 2x`` is sin(2x)), ``*``, ``+`` and ``-``.
+"""
 
 from __future__ import annotations
 

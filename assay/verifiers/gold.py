@@ -1,5 +1,6 @@
 """The gold-answer self check: a verifier that refuses its own gold answers would train on noise (after
-`verifiers.validate()`)."""
+`verifiers.validate()`).
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ b| ≤ 10^(30 + R − P): far above rounding, and far under any difference that 
 Points: two with all variables positive, one with all negative, one mixed; values depend on the variable's name
 alone. A point where one side has no real value is skipped; if all are, or the imaginary unit occurs, both sides are
 evaluated on the principal complex branch. A formula beyond the bounds of `machine` differs from every formula that
-is not written alike."""
+is not written alike.
+"""
 
 from __future__ import annotations
 

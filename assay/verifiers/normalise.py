@@ -13,7 +13,8 @@
 
 Units policy (`split_unit`): a unit is dropped when one side has none; two known units that differ make answers
 different. A percent sign may be read as a unit (28 % ≡ 28) or as a factor (28 % ≡ 0.28); without a sign 28 and 0.28
-differ."""
+differ.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 Workers are fresh interpreters (never forks of a parent that may hold a CUDA context and threads), started when the
 first question needs one, and persistent. Calls may come from any thread; a worker belongs to one question at a
 time. A question that is late costs the process that works on it its life, and nothing else: see `worker` for who
-kills whom. Starting a worker is not charged to a question's time limit."""
+kills whom. Starting a worker is not charged to a question's time limit.
+"""
 
 from __future__ import annotations
 

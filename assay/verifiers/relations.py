@@ -2,9 +2,10 @@
 
 - ``x = 5`` equals ``5`` when the left side is a name (``x``, ``a_3``, ``f(x)``, ``|AB|``), not a formula (``2x =
   10``). Of a chain of equalities the first and the last member count; a calculation (``5 + 5 = 10``) is its result.
-- ``1 ≤ x ≤ 2`` and ``[1,2]``, ``x < 3`` and ``(−∞,3)`` are equal.
+- ``1 ≤ x ≤ 2`` and ``[1,2]``, ``x < 3`` and ``(−∞,3)``, ``|x| < 3`` and ``(−3,3)`` are equal.
 - Two equations are equal side by side, turned round, or when their differences of sides are proportional (x²/4 +
-  y²/3 = 1 and x²/16 + y²/12 = 1/4); two inequalities likewise, where a negative factor turns the sign."""
+  y²/3 = 1 and x²/16 + y²/12 = 1/4); two inequalities likewise, where a negative factor turns the sign.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from assay.verifiers import identity
 from assay.verifiers.expression import Program, program_of
 from assay.verifiers.machine import TooLarge, Undefined
-from assay.verifiers.structure import Answer, Formula, Group, Relation, read
+from assay.verifiers.structure import Answer, Formula, Group, Relation, Union, read
 from assay.verifiers.ternary import Ternary, all_of, any_of
 
 Compare = Callable[[Answer, Answer], Ternary]
@@ -22,6 +23,7 @@ Compare = Callable[[Answer, Answer], Ternary]
 
 _NAME_LIKE = re.compile(r"(?=.*[A-Za-z])[A-Za-z\\|(){}_,':/ 0-9]{1,200}")
 _SUBSCRIPT = re.compile(r"_\s*(?:\{[^{}]*\}|\w)")
+_MIRRORED = {"(": ")", ")": "(", "[": "]", "]": "["}
 _FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
 
 
@@ -53,18 +55,27 @@ def _value(relation: Relation) -> Answer | None:
     return read(relation.sides[-1]) if named or all(map(_is_constant, relation.sides)) else None
 
 
-def _interval(relation: Relation) -> Group | None:
-    """``a < x ≤ b`` as (a, b], ``x < b`` as (−∞, b); None when it is not one variable between constants."""
+def _interval(relation: Relation) -> Answer | None:
+    """``a < x ≤ b`` as (a, b], ``x < b`` as (−∞, b), ``|x| > a`` as two; None if no variable is bounded."""
     upward = _turned(relation) if relation.signs[0] in ">≥" else relation
     sides, signs = upward.sides, upward.signs
     if any(sign not in "<≤" for sign in signs):
         return None
     if len(sides) == 2:
-        sides, signs = (("-∞", *sides), ("<", *signs)) if _is_name(sides[0]) else ((*sides, "∞"), (*signs, "<"))
-    if len(sides) != 3 or not (_is_name(sides[1]) and _is_constant(sides[0]) and _is_constant(sides[2])):
+        sides, signs = (("-∞", *sides), ("<", *signs)) if _is_variable(sides[0]) else ((*sides, "∞"), (*signs, "<"))
+    if len(sides) != 3 or not (_is_variable(sides[1]) and _is_constant(sides[0]) and _is_constant(sides[2])):
         return None
     opening, closing = "[" if signs[0] == "≤" else "(", "]" if signs[1] == "≤" else ")"
-    return Group(opening, closing, (Formula(sides[0]), Formula(sides[2])))
+    interval = Group(opening, closing, (Formula(sides[0]), Formula(sides[2])))
+    return _both_signs(sides[0], sides[2], interval) if "|" in sides[1] else interval
+
+
+def _both_signs(low: str, high: str, interval: Group) -> Answer:
+    """The numbers whose absolute value lies in an interval."""
+    opening, closing = _MIRRORED[interval.closing], _MIRRORED[interval.opening]
+    if low == "-∞":
+        return Group(opening, interval.closing, (Formula(f"-({high})"), Formula(high)))
+    return Union((Group(opening, closing, (Formula(f"-({high})"), Formula(f"-({low})"))), interval))
 
 
 def _is_constant(text: str) -> bool:
@@ -72,9 +83,10 @@ def _is_constant(text: str) -> bool:
     return program is not None and not program.names - {"∞"}
 
 
-def _is_name(text: str) -> bool:
+def _is_variable(text: str) -> bool:
+    """A variable or its absolute value."""
     program = program_of(text)
-    return program is not None and [kind for kind, _ in program.code] == ["var"]
+    return program is not None and program.code[0][0] == "var" and program.code[1:] in ((), (("op", "abs"),))
 
 
 def _ends(relation: Relation) -> Relation:

@@ -10,7 +10,8 @@ Protocol, over pipes: the supervisor writes one line ``{"status": "ready"}``; th
 Nothing outlives its parent: the supervisor leaves when its standard input closes or its parent changes, and takes
 the child along; the child leaves when its pipe closes, and before every question arms a kernel alarm whose default
 action ends the process even inside C code. The address space is limited (where the system supports it, which macOS
-does not), so that a memory bomb is a MemoryError in the child."""
+does not), so that a memory bomb is a MemoryError in the child.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,10 @@ SAME = {
     "equations and inequalities": [
         ("5", "x=5"), (r"\frac{1}{\sqrt{6}}", r"\frac{NO}{BO}=\frac{1}{\sqrt{6}}"), ("x=11", "x=5+6=11"),
         ("10", "5+5=10"),
-        ("y=2x+3", "2x-y+3=0"), ("-x > -1", "x < 1"), (r"-2 \le x \le 7", r"x \in [-2,7]"), ("x<3", r"(-\infty,3)"),
+        ("y=2x+3", "2x-y+3=0"), ("-x > -1", "x < 1"), (r"-2 \le x \le 7", r"x \in [-2,7]"),
+        ("x<3", r"(-\infty,3)"), ("|x|<2", "(-2,2)"),
+        (r"z \in [-\frac32,-1]\cup[1,\frac32]", r"1\leq|z|\leq 1.5"), (r"|x| \ge 3", r"(-\infty,-3]\cup[3,\infty)"),
+       
         ("-10,-8,4", "a=4,-8,-10"), ("x^2/16+y^2/12=1/4", "x^2/4+y^2/3=1"),
     ],
     "words and choices": [
