@@ -1,0 +1,259 @@
+"""Writes the pages of docs/reference that are read off the code: files' keys from the contracts, commands from typer.
+
+    python scripts/make_reference.py        (or: make reference)
+
+The text is the code's own: field docstrings, ranges, defaults, commands' help, exit codes of the error tree. A test
+fails when a committed page differs from what this script would write.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from assay.cli.main import app
+from assay.cli.run import STOPPED_EXIT_CODE
+from assay.contracts import ablation, stage, summary, task
+from assay.contracts.base import NOT_IDENTITY, Frozen
+from assay.contracts.errors import AssayError
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+NOTE = "<!-- Written by scripts/make_reference.py from the code. Change the docstrings there, then: make reference -->"
+Section = tuple[str, type[Frozen]]
+
+ABLATION_HEAD = """# The ablation file
+
+What `assay run` is given: a model, tasks, arms and seeds ([example](../../configs/ablations/quickstart.yaml)). Unknown
+keys are errors. Paths are relative to the file. On the command line, `key.path=value` after the file changes a setting,
+for instance `train.steps=20` or `tasks.0.heldout=512`.
+
+An entry of `tasks` names a [task file](task-file.md) with `use:`; under `task:` it may change that task's fields.
+An arm lists only the settings of `train` that it changes; mappings are merged key by key.
+Where a key says *not identity*, changing it alone makes no stage run again."""
+
+TASK_HEAD = """# The task file
+
+A task says where problems come from, how a prompt is written, when a completion ends and who judges it
+([examples](../../configs/tasks)). Sampling, training and evaluation all use this one definition."""
+
+SUMMARY_HEAD = """# summary.json
+
+The machine-readable result that `assay run` writes beside the report. Accuracies and differences are fractions, never
+percent; intervals are 95 %. `schema` is the version of this layout. There is never a NaN: what could not be measured is
+absent. Metrics of an arm are `pass@1`, `pass@2`, `pass@4` … (unbiased), `greedy`, `greedy_strict`, `greedy_flexible`,
+`greedy_symbolic` and `truncated`; [metrics](metrics.md) says what each is."""
+
+CLI_HEAD = """# The command line
+
+Messages and progress go to standard error; standard output carries results alone. `ASSAY_DEBUG=1` raises errors with
+their traceback instead of printing the message."""
+
+ABLATION: tuple[Section, ...] = (
+    ("Top level", ablation.AblationSpec),
+    ("model", ablation.ModelSpec),
+    ("tasks", ablation.TaskUse),
+    ("curriculum", ablation.CurriculumSpec),
+    ("train", ablation.TrainSpec),
+    ("train.prompts", ablation.PromptSpec),
+    ("train.loss", ablation.LossSpec),
+    ("train.kl", ablation.KLSpec),
+    ("train.optimizer", ablation.OptimizerSpec),
+    ("train.guards", ablation.GuardRule),
+    ("evaluation", ablation.EvaluationSpec),
+    ("The profile file", stage.Runtime),
+)
+TASK: tuple[Section, ...] = (
+    ("Top level", task.TaskSpec),
+    ("source of kind arithmetic", task.ArithmeticSource),
+    ("source of kind file", task.FileSource),
+    ("source of kind hub", task.HubSource),
+)
+SUMMARY: tuple[Section, ...] = (
+    ("Top level", summary.Summary),
+    ("arms and pooled", summary.ArmSummary),
+    ("metrics", summary.Metric),
+    ("delta_vs_base", summary.Delta),
+    ("comparisons", summary.Comparison),
+    ("stages", summary.StageSummary),
+)
+
+
+def main() -> None:
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(FOLDER / name)
+
+
+def pages() -> dict[str, str]:
+    """File name -> content of every generated page."""
+    return {
+        "ablation-file.md": _page(ABLATION_HEAD, [*_sections(ABLATION), _default_guards()]),
+        "task-file.md": _page(TASK_HEAD, _sections(TASK)),
+        "summary-json.md": _page(SUMMARY_HEAD, _sections(SUMMARY)),
+        "cli.md": _page(CLI_HEAD, [*_commands(), _exit_codes()]),
+    }
+
+
+def _page(head: str, sections: Iterable[str]) -> str:
+    return "\n\n".join([NOTE, head, *sections]) + "\n"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(_line(cells) for cells in (header, ["---"] * len(header), *rows))
+
+
+def _line(cells: Sequence[str]) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+def _sections(sections: Sequence[Section]) -> Iterator[str]:
+    """A heading, the model's docstring and a table of its keys, for every model."""
+    anchors = {model: title for title, model in sections}
+    for title, model in sections:
+        shown = f"`{title}`" if title == title.lower() and " " not in title else title
+        rows = [_row(name, field, anchors) for name, field in model.model_fields.items()]
+        yield f"## {shown}\n\n{_prose(model.__doc__)}\n\n{_table(('key', 'value', 'default', 'meaning'), rows)}"
+
+
+def _row(name: str, field: FieldInfo, anchors: dict[type[Frozen], str]) -> tuple[str, str, str, str]:
+    key = "schema" if name == "schema_version" else name
+    value = ", ".join([_value(field.annotation, anchors), *_limits(field)])
+    identity = " *Not identity.*" if NOT_IDENTITY in field.metadata else ""
+    return f"`{key}`", value, _default(field), _prose(field.description) + identity
+
+
+def _value(hint: Any, anchors: dict[type[Frozen], str]) -> str:
+    """A type in words."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return _value(inner[0], anchors)
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in inner)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(_value(option, anchors) for option in inner)
+    if origin is dict:
+        return f"mapping of {_value(inner[0], anchors)} to {_value(inner[1], anchors)}"
+    if origin is tuple and inner[-1] is not Ellipsis:
+        return f"[{', '.join(_value(item, anchors) for item in inner)}]"
+    if origin is tuple:
+        return f"list of {_value(inner[0], anchors)}"
+    if isinstance(hint, type) and issubclass(hint, Frozen):
+        return _link(hint, anchors)
+    return _PLAIN[hint]
+
+
+_PLAIN: dict[Any, str] = {
+    str: "text", int: "integer", float: "number", bool: "true or false", type(None): "`null`", Any: "any value",
+}  # fmt: skip
+
+
+def _link(model: type[Frozen], anchors: dict[type[Frozen], str]) -> str:
+    if model in anchors:
+        return f"[{anchors[model]}](#{anchors[model].lower().replace('.', '').replace(' ', '-')})"
+    return "[a task](task-file.md)" if model is task.TaskSpec else f"[source](#source-of-kind-{_kind(model)})"
+
+
+def _kind(model: type[Frozen]) -> str:
+    return str(typing.get_args(model.model_fields["kind"].annotation)[0])
+
+
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
+
+
+def _limits(field: FieldInfo) -> Iterator[str]:
+    for limit in field.metadata:
+        for name, sign in _SIGNS.items():
+            if hasattr(limit, name):
+                yield f"{sign} {getattr(limit, name)}"
+        if getattr(limit, "pattern", None):
+            yield f"matching `{limit.pattern}`"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "[the default guards](#the-default-guards)"
+    if field.default is PydanticUndefined:
+        return "required"
+    if isinstance(field.default, Frozen):
+        return "its defaults"
+    if field.default == "":
+        return "empty"
+    return f"`{_yaml(field.default)}`"
+
+
+def _yaml(value: Any) -> str:
+    """A default as the file would spell it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_yaml(item)}' for key, item in value.items())}}}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _prose(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _default_guards() -> str:
+    rows = [
+        (f"`{name}`", f"`{rule.metric}`", rule.side, f"{rule.warn:g}", f"{rule.stop:g}", str(rule.patience_steps),
+         f"[{rule.failure}](failures.md)")
+        for name, rule in ablation.default_guards().items()
+    ]  # fmt: skip
+    header = ("name", "metric", "side", "warn", "stop", "patience, steps", "failure")
+    told = "`guards` under `train` replaces this table as a whole; in an arm, rules are merged over it by name."
+    return f"## The default guards\n\n{told}\n\n{_table(header, rows)}"
+
+
+def _commands() -> Iterator[str]:
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        arguments = [parameter for parameter in command.params if not parameter.opts[0].startswith("-")]
+        options = [parameter for parameter in command.params if parameter not in arguments]
+        usage = " ".join(["assay", name, *(_metavar(argument) for argument in arguments), "[OPTIONS]"])
+        rows = [(f"`{_metavar(argument)}`", _shown_default(argument), argument.help) for argument in arguments]
+        rows += [(f"`{', '.join(option.opts)}`", _shown_default(option), _help(option)) for option in options]
+        table = _table(("argument or option", "default", "meaning"), rows)
+        yield f"## assay {name}\n\n```text\n{usage}\n```\n\n{command.help}\n\n{table}"
+
+
+def _metavar(argument: Any) -> str:
+    return str(argument.metavar or argument.name.upper())
+
+
+def _shown_default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    return "" if parameter.default in (None, False) else f"`{parameter.default}`"
+
+
+def _help(option: Any) -> str:
+    return f"{option.help} Environment: `{option.envvar}`." if option.envvar else str(option.help)
+
+
+def _exit_codes() -> str:
+    coded = {
+        0: "Done.",
+        STOPPED_EXIT_CODE: "`assay run`: all is done, and a guard stopped at least one run.",
+        130: "Interrupted from the keyboard.",
+        **{error.exit_code: f"`{error.__name__}`: {_prose(error.__doc__)}" for error in _coded_errors()},
+    }
+    return f"## Exit codes\n\n{_table(('code', 'meaning'), [(str(code), coded[code]) for code in sorted(coded)])}"
+
+
+def _coded_errors() -> list[type[AssayError]]:
+    """The errors that bring an exit code of their own; their subclasses share it."""
+    return [AssayError, *AssayError.__subclasses__()]
+
+
+if __name__ == "__main__":
+    main()
