@@ -29,9 +29,7 @@ def allocate(chances: Sequence[float], budget: int, most: int) -> list[int]:
     sizes = [LEAST] * len(chances)
     gains = [(-_gain(LEAST, p), place) for place, p in enumerate(chances)]
     heapq.heapify(gains)
-    for _ in range(budget - sum(sizes)):
-        if not gains:
-            break
+    for _ in range(min(budget, most * len(sizes)) - sum(sizes)):
         _, place = heapq.heappop(gains)
         sizes[place] += 1
         if sizes[place] < most:

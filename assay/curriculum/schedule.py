@@ -1,6 +1,6 @@
 """From pass rates to a schedule: which prompts a step sees, in which order, with how many samples.
 
-Shuffled: every pass over the prompts is shuffled anew.
+Shuffled: every pass over the prompts is shuffled anew and takes each prompt once, also where a step spans two passes.
 Easy to hard: baby steps (Bengio et al. 2009; Spitkovsky et al. 2010). The run is cut in four stages; stage s draws from
 the s easiest quarters of the prompts, so nothing learnt is dropped again.
 """
@@ -59,26 +59,29 @@ class ShuffledOrder:
         self.prompts = sorted(prompts, key=lambda prompt: prompt.id)
         self.spec = spec
         self.seed = seed
+        self.passes: dict[str, list[list[PromptRow]]] = {}
         del rates  # every prompt is treated alike
 
     def select(self, step: int) -> list[Allocation]:
         return self._take(self.prompts, step * self.spec.prompts_per_step, "shuffle")
 
     def _take(self, pool: Sequence[PromptRow], start: int, purpose: str) -> list[Allocation]:
-        """The next prompts_per_step distinct prompts of the endless stream of shuffled passes over `pool`."""
-        chosen: dict[str, PromptRow] = {}
-        place = start
-        while len(chosen) < self.spec.prompts_per_step:
-            shuffled = self._pass(pool, place // len(pool), purpose)
-            prompt = shuffled[place % len(pool)]
-            chosen.setdefault(prompt.id, prompt)
-            place += 1
-        return [Allocation(prompt, self.spec.samples_per_prompt) for prompt in chosen.values()]
+        """The next prompts_per_step prompts of the endless stream of shuffled passes over `pool`."""
+        places = range(start, start + self.spec.prompts_per_step)
+        chosen = [self._pass(pool, place // len(pool), purpose)[place % len(pool)] for place in places]
+        return [Allocation(prompt, self.spec.samples_per_prompt) for prompt in chosen]
 
     def _pass(self, pool: Sequence[PromptRow], number: int, purpose: str) -> list[PromptRow]:
-        shuffled = list(pool)
-        random.Random(derive(self.seed, purpose, len(pool), number)).shuffle(shuffled)
-        return shuffled
+        """One pass. A step that begins in the pass before and ends in this one must not meet a prompt twice, so a pass
+        depends on the one before it; they are made in order and kept."""
+        passes = self.passes.setdefault(purpose, [])
+        while len(passes) <= number:
+            begun = len(passes) * len(pool) % self.spec.prompts_per_step
+            shuffled = list(pool)
+            random.Random(derive(self.seed, purpose, len(pool), len(passes))).shuffle(shuffled)
+            taken = passes[-1][-begun:] if begun else []
+            passes.append(_led_by_others(shuffled, taken, self.spec.prompts_per_step - begun))
+        return passes[number]
 
     def observe(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Order does not depend on results."""
@@ -88,6 +91,14 @@ class ShuffledOrder:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Nothing is kept: the order is a function of seed and step."""
+
+
+def _led_by_others(shuffled: Sequence[PromptRow], taken: Sequence[PromptRow], count: int) -> list[PromptRow]:
+    """`shuffled` with its first `count` prompts that are not `taken` moved to the front."""
+    avoided = {prompt.id for prompt in taken}
+    front = [prompt for prompt in shuffled if prompt.id not in avoided][:count]
+    moved = {prompt.id for prompt in front}
+    return front + [prompt for prompt in shuffled if prompt.id not in moved]
 
 
 class EasyToHardOrder(ShuffledOrder):

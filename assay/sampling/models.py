@@ -25,8 +25,17 @@ def pick_device(runtime: Runtime) -> torch.device:
 
 
 def load_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:
-    """The model's tokenizer. Raises ModelError when it has no end-of-sequence token."""
-    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision, **_SAFE)
+    """The model's tokenizer. Raises ModelError when there is none, or when it has no end-of-sequence token."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision, **_SAFE)
+    except (OSError, ValueError) as error:
+        raise ModelError(model.path, f"has no tokenizer ({error})", "Name a model that brings one") from error
+    if not tokenizer.encode("0", add_special_tokens=False):  # transformers makes an empty one out of config.json alone
+        raise ModelError(
+            model.path,
+            "the tokenizer has no vocabulary",
+            "Put tokenizer.json and tokenizer_config.json beside the weights",
+        )
     if tokenizer.eos_token_id is None:
         raise ModelError(
             model.path, "the tokenizer has no eos_token, so no completion could end", "Set one in tokenizer_config.json"

@@ -1,8 +1,8 @@
 """The torch engine: batched generation with any Hugging Face causal LM, for tiny models and machines without vLLM.
 
-A batch is left-padded, prefilled once, then decoded token by token with the KV cache. Rows that are done leave the
-batch as soon as half of it is done. Sampling is by inverse CDF on counter-based uniforms (`assay.sampling.streams`),
-from the full temperature-scaled distribution: no top-p, no top-k (F09).
+The distinct prompts of a batch are left-padded and prefilled once, then its rows are decoded token by token with the
+KV cache. Rows that are done leave the batch as soon as half of it is done. Sampling is by inverse CDF on counter-based
+uniforms (`assay.sampling.streams`), from the full temperature-scaled distribution: no top-p, no top-k (F09).
 """
 
 from __future__ import annotations
@@ -66,10 +66,8 @@ class _Batch:
 
     def run(self, progress: Progress | None) -> list[Completion]:
         """Prefill, decode until every row is done, and collect."""
-        input_BS, mask_BS = self._left_pad()
-        position_BS = (mask_BS.cumsum(-1) - 1).clamp(min=0)
+        logits_BV, mask_BS, position_B1 = self._prefill()
         for step in range(max(request.max_tokens for request in self.requests)):
-            logits_BV = self._forward(input_BS, mask_BS, position_BS)
             chosen_B = self._sample(logits_BV, step)
             finished = self._note_finished(chosen_B)
             if progress and finished:
@@ -77,21 +75,32 @@ class _Batch:
             keep = np.array([self.reasons[row] is None for row in self.active_B], dtype=bool)
             if not keep.any():
                 break
-            input_BS, position_BS = chosen_B[:, None], position_BS[:, -1:] + 1
+            input_B1, position_B1 = chosen_B[:, None], position_B1 + 1
             mask_BS = torch.cat([mask_BS, mask_BS.new_ones(len(mask_BS), 1)], dim=1)
             if keep.mean() <= 0.5:
-                input_BS, mask_BS, position_BS = self._compact(keep, input_BS, mask_BS, position_BS)
+                input_B1, mask_BS, position_B1 = self._compact(keep, input_B1, mask_BS, position_B1)
+            logits_BV = self._forward(input_B1, mask_BS, position_B1)
         return [self._completion(row) for row in range(len(self.requests))]
 
-    def _left_pad(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _prefill(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """First logits, attention mask and last position of every row; a prompt that many rows share is run once."""
+        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(r.prompt_tokens for r in self.requests))}
+        input_PS, mask_PS = self._left_pad(list(places))
+        position_PS = (mask_PS.cumsum(-1) - 1).clamp(min=0)
+        logits_PV = self._forward(input_PS, mask_PS, position_PS)
+        rows_B = torch.tensor([places[request.prompt_tokens] for request in self.requests], device=self.device)
+        self.cache.batch_select_indices(rows_B)
+        return logits_PV[rows_B], mask_PS[rows_B], position_PS[rows_B, -1:]
+
+    def _left_pad(self, prompts: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask, prompts flush right. Padding is told by the mask, never by its id (F10)."""
-        width = max(len(request.prompt_tokens) for request in self.requests)
-        input_BS = torch.zeros(len(self.requests), width, dtype=torch.long)
-        mask_BS = torch.zeros_like(input_BS)
-        for row, request in enumerate(self.requests):
-            input_BS[row, width - len(request.prompt_tokens) :] = torch.tensor(request.prompt_tokens)
-            mask_BS[row, width - len(request.prompt_tokens) :] = 1
-        return input_BS.to(self.device), mask_BS.to(self.device)
+        width = max(map(len, prompts))
+        input_PS = torch.zeros(len(prompts), width, dtype=torch.long)
+        mask_PS = torch.zeros_like(input_PS)
+        for row, prompt in enumerate(prompts):
+            input_PS[row, width - len(prompt) :] = torch.tensor(prompt)
+            mask_PS[row, width - len(prompt) :] = 1
+        return input_PS.to(self.device), mask_PS.to(self.device)
 
     def _forward(self, input_BS: torch.Tensor, mask_BS: torch.Tensor, position_BS: torch.Tensor) -> torch.Tensor:
         """fp32 logits of the next token, shape (B, V)."""

@@ -10,6 +10,7 @@ Equal rows give equal bytes: no timestamps, one row group per 64 Ki rows, zstd.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Sequence
@@ -46,9 +47,12 @@ def rows_from_parquet(data: bytes, row_type: type[Row]) -> list[Row]:
         raise ObjectCorrupt(
             f"not a Parquet file of {row_type.__name__} rows: {error}. Delete it to make it again"
         ) from error
-    missing = {field.name for field in dataclasses.fields(row_type)} - set(table.column_names)  # type: ignore[arg-type]
-    if missing:
-        raise ObjectCorrupt(f"a table of {row_type.__name__} rows lacks {sorted(missing)}. Delete it to make it again")
+    wanted, found = set(schema_of(row_type).names), set(table.column_names)
+    if wanted != found:
+        lacks, extra = sorted(wanted - found), sorted(found - wanted)
+        raise ObjectCorrupt(
+            f"a table of {row_type.__name__} rows lacks {lacks} and has {extra} on top. Delete it to make it again"
+        )
     return [_build(row_type, record) for record in table.to_pylist(maps_as_pydicts="strict")]
 
 
@@ -79,7 +83,12 @@ def _arrow(hint: Any) -> pa.DataType:
 
 
 def _build(row_type: Any, record: dict[str, Any]) -> Any:
-    hints = typing.get_type_hints(row_type)
-    nested = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    nested = _nested(row_type)
     values = {name: _build(nested[name], value) if name in nested else value for name, value in record.items()}
     return row_type(**values)
+
+
+@functools.cache
+def _nested(row_type: type[Any]) -> dict[str, Any]:
+    """The fields that are rows themselves."""
+    return {name: hint for name, hint in typing.get_type_hints(row_type).items() if dataclasses.is_dataclass(hint)}

@@ -16,6 +16,20 @@ from assay.contracts.problems import spec_error
 from assay.contracts.task import FileSource, TaskSpec
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """Safe YAML in which a key written twice is an error; YAML itself forgets the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} is written twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_task(path: Path) -> TaskSpec:
     """The task that a YAML file defines.
 
@@ -31,7 +45,7 @@ def load_task(path: Path) -> TaskSpec:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except FileNotFoundError as error:
         raise SpecError(str(path), "there is no such file", "Correct the path of the task file") from error
     except yaml.YAMLError as error:
