@@ -59,7 +59,7 @@ def run_locally(path: Path, plan: Plan, nodes: Sequence[Node], root: str, runtim
     from kfp import local
 
     pipeline = _pipeline(path, plan, nodes, root, runtime)
-    with tempfile.TemporaryDirectory(prefix="assay-kfp-") as kfp_root, _stages_environment(), _quiet(log):
+    with tempfile.TemporaryDirectory(prefix="assay-kfp-") as kfp_root, _stages_environment(runtime), _quiet(log):
         local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=kfp_root)
         pipeline()
 
@@ -76,9 +76,14 @@ def _shielded(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _stages_environment() -> Iterator[None]:
-    """Settings of the stage processes: idle OpenMP threads sleep, and a stage ends with the run that started it."""
-    settings = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", RUN_PID: str(os.getpid())}
+def _stages_environment(runtime: Runtime) -> Iterator[None]:
+    """Settings of the stage processes: their share of the cores, idle threads asleep, an end with the run's end."""
+    settings = {
+        "OMP_NUM_THREADS": str(runtime.threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+        RUN_PID: os.environ.get(RUN_PID, str(os.getpid())),
+    }
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

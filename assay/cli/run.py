@@ -6,12 +6,14 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from assay.cli.errors import console
+from assay.cli.lanes import fit, run_parts, split
 from assay.cli.options import (
     DEFAULT_PIPELINE,
     DEFAULT_ROOT,
@@ -30,6 +32,7 @@ from assay.contracts.errors import AssayError, StageError
 from assay.contracts.stage import Runtime
 from assay.plan.expand import Node, Plan
 from assay.plan.state import pending
+from assay.stages.orphan import RUN_PID
 from assay.stages.progress import PROGRESS_FILE
 from assay.storage import open_store
 
@@ -57,7 +60,7 @@ def run(
     _announce(plan, nodes)
     start = time.monotonic()
     if nodes:
-        _run_nodes(pipeline, plan, nodes, store.uri, runtime, folder / "log.txt")
+        _run_nodes(pipeline, plan, nodes, store.uri, runtime, folder / "logs")
     report, stopped = publish(plan, store, [node.name for node in nodes], folder)
     console.print(f"  [dim]finished in {time.monotonic() - start:.0f} s[/]")
     typer.echo(report)
@@ -71,25 +74,32 @@ def _announce(plan: Plan, nodes: Sequence[Node]) -> None:
     console.print(f"[bold]{spec.name}[/]: {len(spec.arms)} arms x {len(spec.seeds)} seeds, {work}")
 
 
-def _run_nodes(pipeline: Path, plan: Plan, nodes: Sequence[Node], root: str, runtime: Runtime, log: Path) -> None:
+def _run_nodes(pipeline: Path, plan: Plan, nodes: Sequence[Node], root: str, runtime: Runtime, logs: Path) -> None:
+    lanes = split(nodes)
+    fitted = fit(runtime, len(lanes.chains))
     with tempfile.TemporaryDirectory(prefix="assay-progress-") as folder:
         progress = Path(folder) / "progress.jsonl"
-        os.environ[PROGRESS_FILE] = str(progress)
+        os.environ |= {PROGRESS_FILE: str(progress), RUN_PID: str(os.getpid())}
         watcher = StageWatcher(progress, nodes)
         try:
             with watcher:
-                run_locally(pipeline, plan, nodes, root, runtime, log)
+                run_parts(lanes, fitted.lanes, partial(_run_part, pipeline, plan, root, fitted, logs))
         except RuntimeError as error:
-            raise _failure(watcher, log) from error
+            raise _failure(watcher, logs) from error
         finally:
-            del os.environ[PROGRESS_FILE]
+            del os.environ[PROGRESS_FILE], os.environ[RUN_PID]
 
 
-def _failure(watcher: StageWatcher, log: Path) -> AssayError:
+def _run_part(pipeline: Path, plan: Plan, root: str, runtime: Runtime, logs: Path, nodes: list[Node]) -> None:
+    """One part of the plan through kfp.local; its log is named after its first node."""
+    run_locally(pipeline, plan, nodes, root, runtime, logs / f"{nodes[0].name.replace('/', ' ')}.txt")
+
+
+def _failure(watcher: StageWatcher, logs: Path) -> AssayError:
     """The error a stage died of, with its own exit code."""
     event = watcher.failure
     if event is None:
-        return StageError(f"a stage ended without a word (killed?). The log is {log}. Run again to continue")
-    failure = AssayError(f"{event['node']}: {event['note']}\nThe log is {log}")
+        return StageError(f"a stage ended without a word (killed?). Logs are in {logs}. Run again to continue")
+    failure = AssayError(f"{event['node']}: {event['note']}\nLogs are in {logs}")
     failure.exit_code = event["exit_code"]
     return failure

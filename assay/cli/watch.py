@@ -1,4 +1,4 @@
-"""Watching stages work: a line for each finished stage, a bar for the one that runs and one for the whole."""
+"""Watching stages work: a line for each finished stage, a bar for each that runs and one for the whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from assay.plan.expand import Node
 
@@ -34,7 +34,7 @@ class StageWatcher:
         )
         self.width = max((len(node.name) for node in nodes), default=0)
         self.whole = self.bars.add_task("[bold]all stages", total=len(nodes), unit="stages", note="")
-        self.current = self.bars.add_task("", total=1, unit="", note="", visible=False)
+        self.running: dict[str, TaskID] = {}
         self.failure: dict[str, Any] | None = None
         self.offset = 0
         self.stop = threading.Event()
@@ -68,11 +68,18 @@ class StageWatcher:
         for line in complete.splitlines():
             self._show(json.loads(line))
 
+    def _bar(self, node: str) -> TaskID:
+        if node not in self.running:
+            self.running[node] = self.bars.add_task(node, total=1, unit="", note="")
+        return self.running[node]
+
     def _show(self, event: dict[str, Any]) -> None:
         if event["state"] == "running":
             shown = {name: event[name] for name in ("total", "unit", "note")}
-            self.bars.update(self.current, description=event["node"], completed=event["done"], visible=True, **shown)
+            self.bars.update(self._bar(event["node"]), completed=event["done"], **shown)
             return
+        self.bars.remove_task(self._bar(event["node"]))
+        del self.running[event["node"]]
         if event["state"] == "failed":
             self.failure = event
             self.console.print(f"  [red]✗[/] {event['node']}")

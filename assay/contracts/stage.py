@@ -26,8 +26,10 @@ class Runtime(Frozen):
     """Where and how stages run; a cluster profile sets it. Never part of a content key."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    lanes: int = Field(0, ge=0)
+    """Independent runs side by side on one machine; 0: one per core up to 4 on CPU, one with an accelerator."""
     threads: int = Field(0, ge=0)
-    """CPU threads of torch; 0: all cores."""
+    """CPU threads of each; 0: the cores, shared out over the lanes."""
     max_batch_sequences: int = Field(512, ge=1)
     """Sequences generated side by side by the torch sampler."""
     verifier_workers: int = Field(1, ge=1)

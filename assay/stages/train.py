@@ -26,7 +26,6 @@ from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.artifacts import Artifact
 from assay.storage.tables import rows_from_parquet
-from assay.training.checkpoint import drop_resume_state
 from assay.training.history import read_traces
 from assay.training.loop import GRPOTrainer, RunIdentity, TrainResult
 from assay.training.paths import model_path
@@ -72,7 +71,6 @@ def run(spec: TrainStage, work: Work) -> Outcome:
         train_seconds=time.monotonic() - start,
     )
     work.artifact.write_bytes("run.json", json.dumps(asdict(record), indent=1, sort_keys=True).encode())
-    drop_resume_state(work.artifact)
     validation_problems = len(prepared_prompts(work.input(spec.prepare), "validation"))
     health = RunRecord(spec.label, spec.train, result.metrics, read_traces(work.artifact), validation_problems)
     findings = [*result.findings, *training_health(health)]

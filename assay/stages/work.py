@@ -25,7 +25,7 @@ from assay.plan.resolve import numeric_environment
 from assay.stages.orphan import end_with_run
 from assay.stages.progress import StageProgress
 from assay.storage import open_store
-from assay.storage.artifacts import Artifact
+from assay.storage.artifacts import SCRATCH, Artifact
 from assay.storage.store import Store
 
 
@@ -136,7 +136,15 @@ def run_node(
         environment=environment(),
         assay_version=__version__,
     )
-    return artifact, artifact.commit(manifest)
+    committed = artifact.commit(manifest)
+    _drop_scratch(artifact)
+    return artifact, committed
+
+
+def _drop_scratch(artifact: Artifact) -> None:
+    """Delete what only a resume needs; after the commit, so that a kill in between costs nothing."""
+    for info in artifact.list(SCRATCH):
+        artifact.store.delete(artifact.path(info.path))
 
 
 def environment() -> dict[str, str]:

@@ -67,12 +67,6 @@ def load_checkpoint(artifact: Artifact, policy: Policy) -> ResumePoint | None:
     return ResumePoint(record["step"], record["state"])
 
 
-def drop_resume_state(artifact: Artifact) -> None:
-    """Delete what only a resume needs, once the run is over."""
-    for info in artifact.list("scratch"):
-        artifact.store.delete(artifact.path(info.path))
-
-
 def _weights(policy: Policy) -> dict[str, torch.Tensor]:
     """Every parameter once: tied tensors share storage and are written under their first name."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in policy.model.named_parameters()}

@@ -179,10 +179,11 @@ class GRPOTrainer:
         return outcome.stop
 
     def _validate(self) -> float:
-        """Mean accuracy over the validation split, with the same seeds at every step: differences are the policy's."""
+        """Accuracy over the judged completions of the validation split, with the same seeds at every step."""
         groups = [Allocation(prompt, VALIDATION_SAMPLES) for prompt in self.validation_prompts]
         rollouts = self.collector.collect("validation", 0, groups, None)
-        return fmean(rollout.verdict.score for rollout in rollouts)
+        judged = [rollout.parts["correct"] for rollout in rollouts if not math.isnan(rollout.parts["correct"])]
+        return fmean(judged) if judged else 0.0
 
     def _traces(self, step: int, batch: StepBatch, advantage_B: Sequence[float]) -> list[TraceRow]:
         columns = zip(batch.rollouts, batch.old, advantage_B, strict=True)
