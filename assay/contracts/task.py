@@ -52,8 +52,9 @@ class FileSource(Frozen):
     """Field that holds the gold answer."""
     answer_after: str | None = None
     """Marker before the gold answer within the field, for instance `####` for GSM8K."""
-    level: str | None = None
-    """Field that holds the difficulty label; absent: every problem has level `all`."""
+    level: str | tuple[str, ...] | None = None
+    """Field that holds the difficulty label, or several of which the first present counts (files may name it
+    differently); absent: every problem has level `all`."""
     id: str | None = None
     """Field that holds a stable id; absent: the id is a digest of the question."""
 
@@ -74,7 +75,7 @@ class HubSource(Frozen):
     question: str
     answer: str
     answer_after: str | None = None
-    level: str | None = None
+    level: str | tuple[str, ...] | None = None
     id: str | None = None
 
 

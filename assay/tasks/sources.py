@@ -82,8 +82,16 @@ def _problem(source: TableSource, task: str, row: Row, where: str) -> Problem:
         task=task,
         question=question,
         gold=_gold(_field(row, source.answer, where), source.answer_after, where),
-        level=NO_LEVEL if source.level is None else _as_text(_field(row, source.level, where)),
+        level=_level(row, source.level, where),
     )
+
+
+def _level(row: Row, fields: str | tuple[str, ...] | None, where: str) -> str:
+    if fields is None:
+        return NO_LEVEL
+    named = (fields,) if isinstance(fields, str) else fields
+    present = next((name for name in named if row.get(name) is not None), named[0])
+    return _as_text(_field(row, present, where))
 
 
 def _blank(row: Row, answer: str) -> bool:

@@ -169,3 +169,12 @@ def test_a_hub_that_cannot_be_reached_is_a_data_error(monkeypatch: pytest.Monkey
     source = HubSource(kind="hub", name="a/b", question="{q}", answer="a")
     with pytest.raises(DataError, match=r"could not load 'a/b'.*no route"):
         load_problems(source, "t", "train", 0)
+
+
+def test_files_may_name_their_difficulty_differently(tmp_path: Path) -> None:
+    """F30: MATH says `difficulty` where MATH-500 says `level`."""
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"q": "1+1", "a": "2", "difficulty": 5.0}\n{"q": "1+2", "a": "3", "level": 2}\n')
+    source = FileSource(kind="file", train=str(file), question="{q}", answer="a", level=("level", "difficulty"))
+    problems, _ = load_problems(source, "math", "train", 2)
+    assert [problem.level for problem in problems] == ["5", "2"]
