@@ -207,7 +207,7 @@ def row(name: str, steps: list[Step]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "sums-1m", help="a model directory")
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "sums-500k", help="a model directory")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=80, help="token budget of a completion")

@@ -1,6 +1,6 @@
 """Pretrain the quickstart's base model: a small Qwen3 that adds, in several bad habits and one good one.
 
-    python scripts/make_base_model.py            # four minutes on one quiet core; writes models/sums-1m
+    python scripts/make_base_model.py            # four minutes on one quiet core; writes models/sums-500k
 
 Byte-level BPE tokenizer with single digits, next-token loss on the completions of `sum_writers`, AdamW with a cosine
 schedule. Undertrained and noisy on purpose: see docs/decisions/0002-quickstart-model.md. The same machine and the same
@@ -50,11 +50,11 @@ class Recipe:
     threads: int = 1
     """Fixed, because it decides the order of floating-point sums; so small a model gains little from more than one."""
     vocabulary: int = 384
-    hidden: int = 96
+    hidden: int = 128
     layers: int = 3
-    heads: int = 3
+    heads: int = 4
     key_value_heads: int = 1
-    feed_forward: int = 256
+    feed_forward: int = 320
     context_tokens: int = 256
 
 
@@ -66,7 +66,7 @@ class Document:
     prompt_tokens: int
 
 
-def main(out: Path = ROOT / "models/sums-1m", task_file: Path = ROOT / "configs/tasks/sums.yaml") -> None:
+def main(out: Path = ROOT / "models/sums-500k", task_file: Path = ROOT / "configs/tasks/sums.yaml") -> None:
     """Write the model, its tokenizer and its card."""
     recipe = Recipe()
     torch.use_deterministic_algorithms(True)

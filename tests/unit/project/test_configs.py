@@ -11,7 +11,7 @@ from assay.plan.load import load_ablation
 from assay.tasks import load_task
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
-ANY_MODEL = "model.path=../../models/sums-1m"
+ANY_MODEL = "model.path=../../models/sums-500k"
 """Ablations may name a model that has to be made first; that it is there is not the question here."""
 
 
