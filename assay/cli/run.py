@@ -76,7 +76,8 @@ def _announce(plan: Plan, nodes: Sequence[Node]) -> None:
 
 def _run_nodes(pipeline: Path, plan: Plan, nodes: Sequence[Node], root: str, runtime: Runtime, logs: Path) -> None:
     lanes = split(nodes)
-    fitted = fit(runtime, len(lanes.chains))
+    # Fitted to the whole plan, so that a resumed run computes with as many threads as the killed one.
+    fitted = fit(runtime, len(split(plan.nodes).chains))
     with tempfile.TemporaryDirectory(prefix="assay-progress-") as folder:
         progress = Path(folder) / "progress.jsonl"
         os.environ |= {PROGRESS_FILE: str(progress), RUN_PID: str(os.getpid())}

@@ -168,6 +168,12 @@ class TrainSpec(Frozen):
     logprob_tolerance: float = Field(0.05, gt=0)
     """Largest mean |trainer − sampler| log-prob difference at step 0 (F09, F25)."""
 
+    @field_validator("guards", mode="before")
+    @classmethod
+    def _beside_defaults(cls, guards: Any) -> Any:
+        """A rule that is given replaces the default of its name; the others stay on guard."""
+        return {**default_guards(), **guards} if isinstance(guards, dict) else guards
+
     @field_validator("reward_weights")
     @classmethod
     def _rewarding(cls, weights: dict[str, float]) -> dict[str, float]:

@@ -110,6 +110,7 @@ class RescoreStage(Frozen):
     evaluate: ArtifactRef
     tasks: tuple[TaskSpec, ...]
     verifier_versions: dict[str, int]
+    acknowledge: tuple[str, ...]
     label: Label
 
 

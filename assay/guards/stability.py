@@ -76,7 +76,7 @@ def entropy(run: RunRecord) -> list[Finding]:
         f"entropy falls from {points[0][1]:.3g} to {mean:.3g} nats a token: groups hold one answer and teach nothing. "
         "Raise kl.coefficient or loss.clip_high, or stop earlier"
     )
-    return [run.finding("F22/entropy", severity, step or points[-1][0], message)]
+    return [run.finding("F22/entropy", severity, points[-1][0] if step is None else step, message)]
 
 
 def gradient(run: RunRecord) -> list[Finding]:

@@ -175,6 +175,7 @@ class _Expander:
             evaluate=evaluate.ref,
             tasks=self.tasks,
             verifier_versions=dict(VERIFIER_VERSIONS),
+            acknowledge=self.ablation.evaluation.acknowledge,
             label=label,
         )
         return self._add(f"rescore {label}", spec, prepare, evaluate)

@@ -30,7 +30,7 @@ def run(spec: RescoreStage, work: Work) -> Outcome:
     with VerifierPool(work.runtime.verifier_workers) as pool:
         for path in paths:
             samples = rows_from_parquet(evaluate.read_bytes(path), SampleRow)
-            rows = rescore(samples, {task.name: task for task in spec.tasks}, pool, digests)
+            rows = rescore(samples, {task.name: task for task in spec.tasks}, pool, digests, spec.acknowledge)
             work.artifact.write_bytes(path.replace("samples", "scored"), rows_to_parquet(rows, ScoredRow))
             scored += rows
             work.progress.advance()

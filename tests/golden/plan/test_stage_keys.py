@@ -90,6 +90,7 @@ def fixed_specs() -> dict[str, StageSpec]:
             evaluate=ref("evaluate"),
             tasks=(TASK,),
             verifier_versions={"strict": 1},
+            acknowledge=(),
             label="base",
         ),
         ReportStage(
