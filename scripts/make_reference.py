@@ -211,7 +211,7 @@ def _default_guards() -> str:
         for name, rule in ablation.default_guards().items()
     ]  # fmt: skip
     header = ("name", "metric", "side", "warn", "stop", "patience, steps", "failure")
-    told = "`guards` under `train` replaces this table as a whole; in an arm, rules are merged over it by name."
+    told = "A rule under `guards`, of `train` or of an arm, replaces the one of its name; the others stay."
     return f"## The default guards\n\n{told}\n\n{_table(header, rows)}"
 
 

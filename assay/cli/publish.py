@@ -11,6 +11,7 @@ from pathlib import Path
 
 from assay.contracts.errors import DataError
 from assay.contracts.report import ReportData
+from assay.contracts.summary import StageSummary
 from assay.plan.expand import Plan
 from assay.storage.artifacts import Artifact
 from assay.storage.store import Store
@@ -22,8 +23,10 @@ def publish(plan: Plan, store: Store, ran: Sequence[str], folder: Path) -> tuple
     `ran` names the stages that this call ran; all others were reused.
     """
     from assay.reporting import render_html, render_markdown, summary_json
+    from assay.stages.report import read_report_data
 
-    data = _with_stages(_report_data(plan, store), set(ran))
+    artifact = _report_artifact(plan, store)
+    data = _with_stages(read_report_data(artifact), artifact, set(ran))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.html").write_text(render_html(data), encoding="utf-8")
     (folder / "report.md").write_text(render_markdown(data), encoding="utf-8")
@@ -33,15 +36,18 @@ def publish(plan: Plan, store: Store, ran: Sequence[str], folder: Path) -> tuple
     )
 
 
-def _report_data(plan: Plan, store: Store) -> ReportData:
-    from assay.stages.report import read_report_data
-
+def _report_artifact(plan: Plan, store: Store) -> Artifact:
     artifact = Artifact(store, "report", plan.report.key)
     if artifact.manifest() is None:
         raise DataError(str(artifact.uri), "this ablation has no report yet", "Run it first: assay run CONFIG")
-    return read_report_data(artifact)
+    return artifact
 
 
-def _with_stages(data: ReportData, ran: set[str]) -> ReportData:
-    stages = tuple(stage.model_copy(update={"reused": stage.name not in ran}) for stage in data.summary.stages)
+def _with_stages(data: ReportData, report: Artifact, ran: set[str]) -> ReportData:
+    """The stage table with what was reused, and with the report's own line."""
+    manifest = report.manifest()
+    seconds = manifest.seconds if manifest else 0.0
+    own = StageSummary(name="report", key=report.key, reused=False, seconds=seconds)
+    known = (*data.summary.stages, own)
+    stages = tuple(stage.model_copy(update={"reused": stage.name not in ran}) for stage in known)
     return replace(data, summary=data.summary.model_copy(update={"stages": stages}))

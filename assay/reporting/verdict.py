@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from assay.contracts.summary import ArmSummary, Comparison, Delta, Metric
-
-ALPHA = 0.05
+from assay.reporting.words import difference, evident, p_value, percent
 
 
 def verdict_words(pooled: Mapping[str, ArmSummary], comparisons: Sequence[Comparison], metric: str) -> str:
@@ -20,7 +19,9 @@ def _against_base(arms: Mapping[str, Metric], base: Metric) -> str:
     better = [name for name, metric in arms.items() if _sure(metric.delta_vs_base) > 0]
     worse = [name for name, metric in arms.items() if _sure(metric.delta_vs_base) < 0]
     best = max(arms, key=lambda name: arms[name].value)
-    figures = f"{base.value:.1%} → {arms[best].value:.1%}, {_delta(arms[best].delta_vs_base)}, {base.n} questions"
+    figures = (
+        f"{percent(base.value)} → {percent(arms[best].value)}, {_delta(arms[best].delta_vs_base)}; {base.n} questions"
+    )
     told = [_who(better, len(arms), "beats the base model", "beat the base model")]
     told += [_who(worse, len(arms), "is worse than the base model", "are worse than the base model")]
     told = [sentence for sentence in told if sentence]
@@ -57,22 +58,19 @@ def _between(arms: Mapping[str, Metric], comparisons: Sequence[Comparison]) -> s
 
 def _sure(delta: Delta | None) -> int:
     """1 or −1 when interval and adjusted p-value agree that the difference is real, else 0."""
-    if delta is None or delta.p_adjusted >= ALPHA or delta.ci_low <= 0 <= delta.ci_high:
+    if delta is None or not evident(delta.ci_low, delta.ci_high, delta.p_adjusted):
         return 0
     return 1 if delta.value > 0 else -1
 
 
 def _delta(delta: Delta | None) -> str:
     assert delta is not None, "every arm is compared with the base model"
-    return f"{_points(delta.value)} points, 95 % interval {_points(delta.ci_low)} to {_points(delta.ci_high)}"
+    return difference(delta.value, delta.ci_low, delta.ci_high)
 
 
 def _interval(pair: Comparison) -> str:
-    return f"{_points(pair.value)} points (95 % interval {_points(pair.ci_low)} to {_points(pair.ci_high)})"
-
-
-def _points(value: float) -> str:
-    return f"{value * 100:+.1f}".replace("-", "−")
+    """With the corrected p-value: a single interval may leave zero out where the correction for many pairs does not."""
+    return f"{difference(pair.value, pair.ci_low, pair.ci_high)}, {p_value(pair.p_adjusted)} after Holm's correction"
 
 
 def _listed(names: Sequence[str]) -> str:
