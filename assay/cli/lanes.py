@@ -34,16 +34,10 @@ class Lanes:
 
 def split(nodes: Sequence[Node]) -> Lanes:
     """The nodes as lanes. What is not among them is committed already."""
-    names = {node.name for node in nodes}
-    last = _joining(nodes, names)
+    last = [node for node in nodes if node.spec.stage == "report"]
     first = _shared([node for node in nodes if node not in last])
     rest = [node for node in nodes if node not in first and node not in last]
     return Lanes(first, _chains(rest), last)
-
-
-def _joining(nodes: Sequence[Node], names: set[str]) -> list[Node]:
-    """The plan's last node, when it is to run: it reads the results of all others."""
-    return [node for node in nodes[-1:] if node.spec.stage == "report"] if names else []
 
 
 def _shared(nodes: Sequence[Node]) -> list[Node]:

@@ -34,9 +34,13 @@ def make_schedule(
             f"{spec.prompts.max_pass_rate}], a step needs {spec.prompts_per_step}",
             "Widen the filter, add training problems or lower train.prompts_per_step",
         )
-    order = EasyToHardOrder if spec.prompts.order == "easy_to_hard" else ShuffledOrder
-    ordered = order(kept, rates or {}, spec, seed)
-    return AdaptiveSchedule(ordered, rates or {}, spec) if spec.prompts.allocation == "adaptive" else ordered
+    by_id = sorted(kept, key=lambda prompt: prompt.id)
+    known = rates or {}
+    if spec.prompts.order == "easy_to_hard":
+        ordered: ShuffledOrder = EasyToHardOrder(sorted(by_id, key=lambda prompt: -known[prompt.id].rate), spec, seed)
+    else:
+        ordered = ShuffledOrder(by_id, spec, seed)
+    return AdaptiveSchedule(ordered, known, spec) if spec.prompts.allocation == "adaptive" else ordered
 
 
 def filter_prompts(
@@ -55,12 +59,11 @@ def filter_prompts(
 class ShuffledOrder:
     """Pass p is a permutation of all prompts seeded by (seed, p); a step takes the next stretch of the stream."""
 
-    def __init__(self, prompts: Sequence[PromptRow], rates: Mapping[str, PassRate], spec: TrainSpec, seed: int) -> None:
-        self.prompts = sorted(prompts, key=lambda prompt: prompt.id)
+    def __init__(self, prompts: Sequence[PromptRow], spec: TrainSpec, seed: int) -> None:
+        self.prompts = prompts
         self.spec = spec
         self.seed = seed
         self.passes: dict[str, list[list[PromptRow]]] = {}
-        del rates  # every prompt is treated alike
 
     def select(self, step: int) -> list[Allocation]:
         return self._take(self.prompts, step * self.spec.prompts_per_step, "shuffle")
@@ -102,11 +105,7 @@ def _led_by_others(shuffled: Sequence[PromptRow], taken: Sequence[PromptRow], co
 
 
 class EasyToHardOrder(ShuffledOrder):
-    """Baby steps: stage s of four draws from the s easiest quarters."""
-
-    def __init__(self, prompts: Sequence[PromptRow], rates: Mapping[str, PassRate], spec: TrainSpec, seed: int) -> None:
-        super().__init__(prompts, rates, spec, seed)
-        self.prompts = sorted(prompts, key=lambda prompt: (-rates[prompt.id].rate, prompt.id))
+    """Baby steps over prompts that come easiest first: stage s of four draws from the s easiest quarters."""
 
     def select(self, step: int) -> list[Allocation]:
         stage_steps = -(-self.spec.steps // STAGES)
