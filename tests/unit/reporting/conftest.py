@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from assay.contracts.manifest import Finding
+from assay.contracts.records import PromptRow, SampleRow, ScoredRow, Verdict
 from assay.contracts.report import (
     BandScore,
     CheckpointScore,
@@ -21,6 +22,7 @@ from assay.contracts.report import (
     SampleCard,
 )
 from assay.contracts.summary import ArmSummary, Comparison, Delta, Metric, StageSummary, Summary
+from assay.reporting.scores import ModelScores, by_question
 
 ARMS = ("grpo", "dr_grpo", "easy to hard")
 TASKS = ("sums", "chains")
@@ -331,3 +333,64 @@ def report() -> ReportData:
 @pytest.fixture(scope="session")
 def make() -> Callable[..., ReportData]:
     return make_report
+
+
+VERDICTS = {
+    "+": Verdict("correct", 1.0),
+    "-": Verdict("wrong", 0.0),
+    "0": Verdict("no_answer", 0.0),
+    "!": Verdict("error", 0.0, detail="the worker died"),
+    "?": Verdict("timeout", 0.0, detail="late"),
+}
+"""One letter a verdict, so that a question's answers read as a word."""
+
+
+def scored_rows(problem_id: str, sampled: str = "", greedy: str = "", truncated: int = 0) -> list[ScoredRow]:
+    """The rows of one question under one model: a letter for each sampled answer; `greedy` is the strict, flexible and
+    symbolic verdict on one greedy answer, or one letter for all three. The first `truncated` rows ran out of tokens."""
+    letters = [("sampled", place, letter * 3) for place, letter in enumerate(sampled)]
+    letters += [("greedy", 0, greedy * 3 if len(greedy) == 1 else greedy)] if greedy else []
+    return [
+        ScoredRow(sample_row(problem_id, mode, index, place < truncated), *(VERDICTS[letter] for letter in three))
+        for place, (mode, index, three) in enumerate(letters)
+    ]
+
+
+def sample_row(problem_id: str, mode: str, index: int, truncated: bool) -> SampleRow:
+    return SampleRow(
+        model="",
+        task=problem_id.split("/")[0],
+        problem_id=problem_id,
+        level="",
+        mode=mode,  # type: ignore[arg-type]
+        sample_index=index,
+        prompt_digest="",
+        text="",
+        finish_reason="length" if truncated else "stop",
+        completion_tokens=1,
+        gold="",
+        lm_eval_scores={"strict-match": 1.0} if mode == "greedy" else {},
+    )
+
+
+def model_scores(arm: str, rows: list[ScoredRow], seed: int = 0, step: int = 10, chosen: bool = True) -> ModelScores:
+    return ModelScores(arm, seed, step, chosen, by_question(rows))
+
+
+def question_row(problem_id: str, level: str = "easy") -> PromptRow:
+    return PromptRow(problem_id, problem_id.split("/")[0], "heldout", "", "", level, "", [])
+
+
+@pytest.fixture
+def answered() -> Callable[..., list[ScoredRow]]:
+    return scored_rows
+
+
+@pytest.fixture
+def scored_by() -> Callable[..., ModelScores]:
+    return model_scores
+
+
+@pytest.fixture
+def question() -> Callable[..., PromptRow]:
+    return question_row
