@@ -39,15 +39,17 @@ def verify(
     with VerifierPool() as pool:
         for line in sys.stdin:
             if line.strip():
-                typer.echo(json.dumps(_judged(line, verifier, known, pool), ensure_ascii=False))
+                typer.echo(json.dumps(_judged(line, verifier, known, pool)))
 
 
 def _judged(line: str, verifier: str, tasks: Mapping[str, Any], pool: VerifierPool) -> dict[str, Any]:
+    row: Any = None
     try:
         row = json.loads(line)
         response, gold = str(row["response"]), str(row["gold"])
-    except (ValueError, KeyError, TypeError) as error:
-        return _shown(None, Verdict("error", 0.0, detail=f"not a request: {error!r}"))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        identifier = row.get("id") if isinstance(row, dict) else None
+        return _shown(identifier, Verdict("error", 0.0, detail=f"not a request: {error!r}"))
     task = tasks.get(str(row.get("task")))
     name = task.verifier if verifier == "task" and task else verifier
     if name not in get_args(VerifierName):

@@ -29,12 +29,12 @@ def plan_states(plan: Plan, store: Store) -> list[NodeState]:
 def _state(node: Node, store: Store, upstream: dict[str, NodeState]) -> NodeState:
     artifact = Artifact(store, node.spec.stage, node.key)
     if artifact.manifest() is not None:
-        return NodeState(node, True, f"committed as {node.ref}")
+        return NodeState(node, True, "committed")
     waiting = [name for name in node.needs if not upstream[name].reused]
     started = bool(artifact.list())
     if started:
         return NodeState(node, False, "was interrupted; continues where it stopped")
-    return NodeState(node, False, f"needs {waiting[0]}" if waiting else "no result for these settings yet")
+    return NodeState(node, False, f"needs {waiting[0]}" if waiting else "no result yet")
 
 
 def pending(plan: Plan, store: Store) -> list[Node]:
