@@ -33,6 +33,7 @@ def level_scores(
             runs,
             metric,
             answers,
+            answers,
         )
     ]
 
@@ -48,11 +49,14 @@ def pass_rate_scores(
     banding, scoring = _halves(base)
     bands: dict[int, list[PromptRow]] = {}
     for question in questions:
-        bands.setdefault(_band_of(metric(banding.rows[question.id])), []).append(question)
+        rate = metric(banding.rows[question.id])
+        if np.isfinite(rate):  # a question that nobody could judge is in no band (F19)
+            bands.setdefault(_band_of(rate), []).append(question)
+    half = max(1, answers // 2)
     return [
         score
         for index in sorted(bands)
-        for score in _band("base pass rate", _band_name(index), bands[index], scoring, runs, metric, answers)
+        for score in _band("base pass rate", _band_name(index), bands[index], scoring, runs, metric, answers, half)
     ]
 
 
@@ -67,7 +71,7 @@ def _halves(base: ModelScores) -> tuple[ModelScores, ModelScores]:
 
 
 def _band_of(rate: float) -> int:
-    return next(index for index, (_, high) in enumerate(PASS_RATE_BANDS) if rate <= high) if rate == rate else 0
+    return next(index for index, (_, high) in enumerate(PASS_RATE_BANDS) if rate <= high)
 
 
 def _band_name(index: int) -> str:
@@ -83,13 +87,16 @@ def _band(
     runs: Sequence[ModelScores],
     metric: QuestionMetric,
     answers: int,
+    base_answers: int,
 ) -> list[BandScore]:
     table = score_table(questions, base, runs, metric)
     if not table.questions:
         return []
-    models = {"base": table.base_1Q} | table.arms_SQ
-    estimates = {arm: interval_of_means(scores.mean(axis=0), scores.size * answers) for arm, scores in models.items()}
-    return [_band_score(arm, kind, name, estimate) for arm, estimate in estimates.items()]
+    models = [("base", table.base_1Q, base_answers), *((arm, scores, answers) for arm, scores in table.arms_SQ.items())]
+    return [
+        _band_score(arm, kind, name, interval_of_means(scores_SQ.mean(axis=0), scores_SQ.size * each))
+        for arm, scores_SQ, each in models
+    ]
 
 
 def _band_score(arm: str, kind: str, band: str, estimate: Estimate) -> BandScore:
@@ -117,7 +124,8 @@ def _checkpoint(
     questions: Sequence[PromptRow], model: ModelScores, metric: QuestionMetric, answers: int
 ) -> CheckpointScore:
     scores_Q = np.array([metric(model.rows[question.id]) for question in questions])
-    estimate = interval_of_means(scores_Q[np.isfinite(scores_Q)], scores_Q.size * answers)
+    judged_Q = scores_Q[np.isfinite(scores_Q)]
+    estimate = interval_of_means(judged_Q, judged_Q.size * answers)
     return CheckpointScore(model.arm, model.seed, model.step, estimate.value, estimate.low, estimate.high, model.chosen)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 
 from assay.contracts.summary import ArmSummary, Metric
 from assay.reporting.breakdown import (
@@ -16,6 +17,7 @@ from assay.reporting.breakdown import (
     pass_rate_scores,
 )
 from assay.reporting.scores import question_metrics
+from assay.statistics.intervals import wilson
 
 METRICS = question_metrics({"sums": "strict", "chains": "strict"}, 8)
 PASS_1 = METRICS["pass@1"]
@@ -49,6 +51,27 @@ def test_samples_that_set_the_band_are_not_the_ones_scored(answered: Any, scored
     assert scores["base", "0 %"] == 1.0
     assert scores["base", "25–50 %"] == 0.5
     assert all(value == 0.75 for (model, _), value in scores.items() if model == "arm")
+
+
+def test_the_base_model_s_band_interval_counts_only_the_samples_scored(
+    answered: Any, scored_by: Any, question: Any
+) -> None:
+    """F34: four of eight samples are scored, so no more than four answers a question are news; an arm has all eight."""
+    words = {f"sums/{place}": "+-+--+-+" for place in range(30)}
+    base = scored_by("base", all_rows(answered, words))
+    arm = scored_by("arm", all_rows(answered, words))
+    told, arm_told = pass_rate_scores([question(name) for name in words], base, [arm], PASS_1, 8)
+    assert (told.low, told.high) == pytest.approx(wilson(15 * 4, 30 * 4), abs=1e-12)
+    assert (arm_told.low, arm_told.high) == pytest.approx(wilson(15 * 8, 30 * 8), abs=1e-12)
+
+
+def test_a_question_that_no_verdict_could_put_in_a_band_is_in_none(
+    answered: Any, scored_by: Any, question: Any
+) -> None:
+    """F19: a failed verifier is not a base model that fails."""
+    base = scored_by("base", all_rows(answered, {"sums/1": "!+?+!+?+", "sums/2": "--------"}))
+    found = pass_rate_scores([question("sums/1"), question("sums/2")], base, [], PASS_1, 8)
+    assert [(score.band, score.value, score.n) for score in found] == [("0 %", 0.0, 1)]
 
 
 def test_levels_partition_the_questions(answered: Any, scored_by: Any, question: Any) -> None:
@@ -114,6 +137,16 @@ def test_every_checkpoint_has_its_own_score(answered: Any, scored_by: Any, quest
         ("arm", 0, 20, 1.0, True),
     ]
     assert all(0 <= score.low <= score.value <= score.high <= 1 for score in found)
+
+
+def test_a_checkpoint_s_interval_counts_only_the_questions_that_were_judged(
+    answered: Any, scored_by: Any, question: Any
+) -> None:
+    """F19, F34."""
+    words = {f"sums/{place}": "+-+-" if place < 20 else "!!??" for place in range(40)}
+    model = scored_by("arm", all_rows(answered, words))
+    (found,) = checkpoint_scores([question(name) for name in words], [model], PASS_1, 4)
+    assert (found.low, found.high) == pytest.approx(wilson(10 * 4, 20 * 4), abs=1e-12)
 
 
 def test_the_pass_at_k_curve_is_the_pooled_metrics_in_order() -> None:
