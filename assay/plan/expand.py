@@ -14,6 +14,7 @@ from typing import Any
 
 from assay.contracts.ablation import ResolvedAblation
 from assay.contracts.base import Frozen, digest, identity
+from assay.contracts.errors import InvariantError
 from assay.contracts.stage import (
     CurriculumStage,
     EvaluateStage,
@@ -54,8 +55,13 @@ class Plan(Frozen):
     nodes: tuple[Node, ...]
 
     def node(self, name: str) -> Node:
-        """The node of a name."""
-        return next(node for node in self.nodes if node.name == name)
+        """The node of a name. Raises InvariantError for a name the plan does not have."""
+        found = next((node for node in self.nodes if node.name == name), None)
+        if found is None:
+            raise InvariantError(
+                f"the plan has no stage {name!r}; it has {', '.join(node.name for node in self.nodes)}"
+            )
+        return found
 
     @property
     def report(self) -> Node:

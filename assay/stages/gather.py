@@ -26,7 +26,7 @@ from assay.reporting.breakdown import (
     pass_rate_scores,
 )
 from assay.reporting.results import BASE, PRIMARY, answers_of, compare_arms, task_metrics
-from assay.reporting.scores import ModelScores, QuestionMetric, by_question, question_metrics
+from assay.reporting.scores import ModelScores, QuestionMetric, by_question, question_metrics, score_table
 from assay.reporting.verdict import verdict_words
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Work
@@ -134,8 +134,15 @@ def _summary(spec: ReportStage, work: Work, inputs: Inputs) -> Summary:
             StageSummary(name=name, key=manifest.key, reused=False, seconds=manifest.seconds)
             for name, manifest in manifests.items()
         ),
-        dropped={f"{name}/{why}": n for name, manifest in manifests.items() for why, n in manifest.dropped.items()},
+        dropped=_dropped(inputs, manifests),
     )
+
+
+def _dropped(inputs: Inputs, manifests: dict[str, Manifest]) -> dict[str, int]:
+    """What every stage left out, and the questions that some model has no verdict for (F19)."""
+    dropped = {f"{name}/{why}": n for name, manifest in manifests.items() for why, n in manifest.dropped.items()}
+    unjudged = score_table(inputs.questions, inputs.base, inputs.chosen, inputs.metrics[PRIMARY]).unjudged
+    return dropped | ({"report/unjudged_questions": unjudged} if unjudged else {})
 
 
 def _arm_metrics(task: str, inputs: Inputs, seed: int) -> dict[str, dict[str, Any]]:

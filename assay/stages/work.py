@@ -118,6 +118,7 @@ def run_node(
     artifact = Artifact(store, node.spec.stage, node.key)
     committed = artifact.manifest()
     if committed is not None:
+        _drop_scratch(artifact)
         return artifact, committed
     work = Work(store, artifact, runtime, progress)
     started_at, start = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
