@@ -45,7 +45,14 @@ SPEC = TrainSpec.model_validate(
         "prompts": {"allocation": "adaptive"},
         "kl": {"coefficient": 0.02},
         "optimizer": {"learning_rate": 3e-3, "warmup_steps": 3},
-        "guards": {"kl": {"metric": "kl", "warn": 1e-6, "stop": 100.0}},
+        "guards": {
+            "kl": {"metric": "kl", "warn": 1e-6, "stop": 100.0},
+            "truncation": {
+                "metric": "truncated_share",
+                "warn": 1.5,
+                "stop": 2.0,
+            },  # a random model never stops by itself
+        },
     }
 )
 
