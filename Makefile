@@ -12,6 +12,8 @@ JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 # Byte code is compiled at first import: most of torch and scipy is never imported, and compiling it all doubles the time.
+# So the first import must be allowed to keep what it compiles: without it every stage would compile torch again.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile $(PIP_ARGS)
 SMOLLM := models/smollm2-135m-instruct/tokenizer.json
 

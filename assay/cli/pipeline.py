@@ -17,6 +17,9 @@ from assay.contracts.stage import Runtime
 from assay.plan.expand import Node, Plan
 from assay.stages.orphan import RUN_PID
 
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""Left out of the stages' environment: each would compile torch and transformers anew, ten seconds a stage."""
+
 Builder = Callable[[Sequence[Node], str, str, str], Callable[..., Any]]
 
 
@@ -84,8 +87,9 @@ def _stages_environment(runtime: Runtime) -> Iterator[None]:
         "TOKENIZERS_PARALLELISM": "false",
         RUN_PID: os.environ.get(RUN_PID, str(os.getpid())),
     }
-    before = {name: os.environ.get(name) for name in settings}
+    before = {name: os.environ.get(name) for name in [*settings, _NO_BYTECODE]}
     os.environ.update(settings)
+    os.environ.pop(_NO_BYTECODE, None)
     try:
         yield
     finally:
