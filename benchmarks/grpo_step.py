@@ -74,9 +74,10 @@ def assay_steps(work: Work) -> list[Step]:
     """Through `assay.training.loop.GRPOTrainer`, as the train stage runs it."""
     import torch
 
-    from assay.contracts.ablation import ModelSpec, TrainSpec
+    from assay.contracts.ablation import ModelSpec
     from assay.contracts.records import PromptRow
     from assay.contracts.task import TaskSpec
+    from assay.contracts.training import TrainSpec
     from assay.curriculum.schedule import make_schedule
     from assay.sampling.models import load_model, load_tokenizer
     from assay.sampling.torch_engine import TorchSampler

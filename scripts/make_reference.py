@@ -21,7 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from assay.cli.main import app
 from assay.cli.run import STOPPED_EXIT_CODE
-from assay.contracts import ablation, launch, nightly, profile, reward, stage, summary, task, verifier
+from assay.contracts import ablation, launch, nightly, profile, reward, stage, summary, task, training, verifier
 from assay.contracts.base import NOT_IDENTITY, Frozen
 from assay.contracts.errors import AssayError
 from assay.tasks import load_task
@@ -101,12 +101,12 @@ ABLATION: tuple[Section, ...] = (
     ("model", ablation.ModelSpec),
     ("tasks", ablation.TaskUse),
     ("curriculum", ablation.CurriculumSpec),
-    ("train", ablation.TrainSpec),
-    ("train.prompts", ablation.PromptSpec),
-    ("train.loss", ablation.LossSpec),
-    ("train.kl", ablation.KLSpec),
-    ("train.optimizer", ablation.OptimizerSpec),
-    ("train.guards", ablation.GuardRule),
+    ("train", training.TrainSpec),
+    ("train.prompts", training.PromptSpec),
+    ("train.loss", training.LossSpec),
+    ("train.kl", training.KLSpec),
+    ("train.optimizer", training.OptimizerSpec),
+    ("train.guards", training.GuardRule),
     ("evaluation", ablation.EvaluationSpec),
     *_of_kinds("reward", reward.RewardPart),
     ("gate", reward.Gate),

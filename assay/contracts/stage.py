@@ -11,10 +11,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from assay.contracts.ablation import AblationSpec, CurriculumSpec, EvaluationSpec, ModelSpec, TaskUse, TrainSpec
+from assay.contracts.ablation import AblationSpec, CurriculumSpec, EvaluationSpec, ModelSpec, TaskUse
 from assay.contracts.base import NOT_IDENTITY, Frozen
 from assay.contracts.launch import Inline, Launch
 from assay.contracts.task import TaskSpec
+from assay.contracts.training import TrainSpec
 
 ArtifactRef = Annotated[str, Field(pattern=r"^[a-z_]+/[0-9a-f]{20}$")]
 """`stage/key` of a committed artifact."""

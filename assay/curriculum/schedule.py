@@ -11,11 +11,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assay.contracts.ablation import PromptSpec, TrainSpec
 from assay.contracts.errors import DataError
 from assay.contracts.records import PromptRow
 from assay.contracts.schedule import Allocation, PromptSchedule
 from assay.contracts.seeds import derive
+from assay.contracts.training import PromptSpec, TrainSpec
 from assay.curriculum.allocation import PassRateBelief, allocate
 from assay.curriculum.estimate import PassRate
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assay.contracts.ablation import GuardRule
 from assay.contracts.manifest import Finding, Severity
+from assay.contracts.training import GuardRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from assay.contracts.ablation import TrainSpec
 from assay.contracts.manifest import Finding, Severity
 from assay.contracts.records import TraceRow
+from assay.contracts.training import TrainSpec
 from assay.guards.findings import finding
 
 Point = tuple[int, float]

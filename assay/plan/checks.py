@@ -9,8 +9,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from assay.contracts.ablation import AblationSpec, TrainSpec
+from assay.contracts.ablation import AblationSpec
 from assay.contracts.errors import DataError, ModelError, SpecError
+from assay.contracts.training import TrainSpec
 from assay.plan.load import arm_train_spec
 from assay.tasks.ids import listed, require_known
 from assay.tasks.splits import split_problems

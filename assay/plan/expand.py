@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from assay.contracts.ablation import ResolvedAblation, TrainSpec
+from assay.contracts.ablation import ResolvedAblation
 from assay.contracts.base import Frozen, digest, identity
 from assay.contracts.errors import InvariantError
 from assay.contracts.reward import VerifierPart
@@ -27,6 +27,7 @@ from assay.contracts.stage import (
     StageSpec,
     TrainStage,
 )
+from assay.contracts.training import TrainSpec
 from assay.contracts.verifier import Verifier
 from assay.plan.load import arm_train_spec
 from assay.verifiers import version_of, views

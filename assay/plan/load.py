@@ -17,9 +17,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from assay.contracts.ablation import AblationSpec, TrainSpec
+from assay.contracts.ablation import AblationSpec
 from assay.contracts.errors import ModelError, SpecError
 from assay.contracts.problems import spec_error
+from assay.contracts.training import TrainSpec
 from assay.tasks.loading import UniqueKeys, load_task
 
 

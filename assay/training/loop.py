@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from assay.contracts.ablation import TrainSpec
 from assay.contracts.errors import InvariantError
 from assay.contracts.manifest import Finding
 from assay.contracts.records import PromptRow, TraceRow
 from assay.contracts.schedule import Allocation, PromptSchedule
+from assay.contracts.training import TrainSpec
 from assay.guards.rules import Guards
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import load_checkpoint, save_checkpoint

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from assay.contracts.ablation import KLSpec, LossSpec
+from assay.contracts.training import KLSpec, LossSpec
 
 
 def importance_weights(old_BT: torch.Tensor, sampler_BT: torch.Tensor, cap: float) -> torch.Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from assay.contracts.ablation import OptimizerSpec
+from assay.contracts.training import OptimizerSpec
 from assay.training.batching import TokenBatch, Tokens, collate, micro_batches
 
 

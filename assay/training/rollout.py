@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from assay.contracts.ablation import TrainSpec
 from assay.contracts.records import PromptRow, Verdict
 from assay.contracts.sampling import Completion, Sampler, SampleRequest
 from assay.contracts.schedule import Allocation
 from assay.contracts.seeds import derive
 from assay.contracts.task import TaskSpec
+from assay.contracts.training import TrainSpec
 from assay.rewards.compose import Composer
 from assay.rewards.judge import judge
 from assay.sampling.requests import request_for

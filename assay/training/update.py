@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from assay.contracts.ablation import TrainSpec
+from assay.contracts.training import TrainSpec
 from assay.training.advantages import group_advantages, mixed_groups
 from assay.training.batching import TokenBatch
 from assay.training.losses import Normaliser, clipped_loss, importance_weights, k1, kl_loss

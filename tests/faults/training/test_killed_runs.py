@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
-from assay.contracts.ablation import GuardMetric, TrainSpec
 from assay.contracts.records import PromptRow, TraceRow, Verdict
 from assay.contracts.task import TaskSpec
+from assay.contracts.training import GuardMetric, TrainSpec
 from assay.curriculum.estimate import PassRate
 from assay.curriculum.schedule import make_schedule
 from assay.sampling.torch_engine import TorchSampler

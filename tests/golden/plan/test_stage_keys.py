@@ -11,14 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from assay.contracts.ablation import (
-    AblationSpec,
-    CurriculumSpec,
-    EvaluationSpec,
-    ModelSpec,
-    TaskUse,
-    TrainSpec,
-)
+from assay.contracts.ablation import AblationSpec, CurriculumSpec, EvaluationSpec, ModelSpec, TaskUse
 from assay.contracts.stage import (
     CurriculumStage,
     EvaluateStage,
@@ -31,6 +24,7 @@ from assay.contracts.stage import (
     TrainStage,
 )
 from assay.contracts.task import TaskSpec
+from assay.contracts.training import TrainSpec
 from assay.plan.expand import content_key
 
 GOLDEN = Path(__file__).parent / "stage_keys.json"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from assay.contracts.ablation import TrainSpec
+from assay.contracts.training import TrainSpec
 from assay.training.advantages import group_advantages
 from assay.training.losses import Normaliser, clipped_loss, importance_weights, kl_loss
 

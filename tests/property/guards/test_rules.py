@@ -8,7 +8,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.contracts.ablation import GuardRule
+from assay.contracts.training import GuardRule
 from assay.guards.rules import Guards, Outcome
 
 VALUES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0, math.nan]), max_size=30)

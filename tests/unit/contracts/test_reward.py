@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from assay.contracts.ablation import AblationSpec, TrainSpec
+from assay.contracts.ablation import AblationSpec
 from assay.contracts.reward import CorrectPart, FormatPart, Gate, OverlongPart, VerifierPart
+from assay.contracts.training import TrainSpec
 from assay.contracts.verifier import SYMBOLIC
 from assay.plan.load import arm_train_spec
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from assay.contracts.ablation import TrainSpec
 from assay.contracts.errors import DataError
 from assay.contracts.records import PromptRow
 from assay.contracts.schedule import PromptSchedule
+from assay.contracts.training import TrainSpec
 from assay.curriculum.estimate import PassRate
 from assay.curriculum.schedule import filter_prompts, make_schedule
 

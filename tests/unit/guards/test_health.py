@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from assay.contracts.ablation import TrainSpec
 from assay.contracts.manifest import Finding
 from assay.contracts.records import TraceRow
+from assay.contracts.training import TrainSpec
 from assay.guards.health import FormatRates, format_drift, training_health
 from assay.guards.run_record import RunRecord
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from assay.contracts.ablation import GuardRule, default_guards
+from assay.contracts.training import GuardRule, default_guards
 from assay.guards.rules import Guards, Outcome
 
 KL = GuardRule(metric="kl", warn=1.0, stop=10.0, patience_steps=3, failure="F22")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.contracts.ablation import default_guards
+from assay.contracts.training import default_guards
 from assay.stages.gather import CURVES
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from assay.contracts.ablation import OptimizerSpec
 from assay.contracts.errors import InvariantError
+from assay.contracts.training import OptimizerSpec
 from assay.storage import open_store
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import load_checkpoint, require_checkpoint, save_checkpoint

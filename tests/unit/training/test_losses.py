@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import torch
 
-from assay.contracts.ablation import KLSpec, LossSpec
+from assay.contracts.training import KLSpec, LossSpec
 from assay.training.losses import Normaliser, clipped_loss, importance_weights, k1, k2, k3, kl_loss
 
 Estimator = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from assay.contracts.ablation import OptimizerSpec
+from assay.contracts.training import OptimizerSpec
 from assay.training.batching import collate
 from assay.training.policy import Policy, token_logprobs
 from assay.training.rollout import Rollout

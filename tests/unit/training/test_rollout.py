@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from assay.contracts.ablation import TrainSpec
 from assay.contracts.records import PromptRow
 from assay.contracts.schedule import Allocation
 from assay.contracts.task import TaskSpec
+from assay.contracts.training import TrainSpec
 from assay.rewards.parts import overlong, repetition
 from assay.sampling.torch_engine import TorchSampler
 from assay.training.rollout import Rollout, RolloutCollector

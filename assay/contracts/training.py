@@ -1,0 +1,179 @@
+"""How one arm trains: prompts, rewards, loss, KL, optimizer, guards. Each field carries its unit and its range."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from assay.contracts.base import Frozen
+from assay.contracts.reward import CorrectPart, RewardPart, RewardParts, check_parts
+
+
+class LossSpec(Frozen):
+    """The clipped policy-gradient loss and how token losses l are averaged (F16)."""
+
+    normaliser: Literal["grpo", "dapo", "dr_grpo"] = "grpo"
+    """`grpo`: mean over completions of Σl/|o|. `dapo`: Σl/all tokens. `dr_grpo`: Σl/(completions x token budget)."""
+    scale_by_std: bool = True
+    """Divide group-centred rewards by the group's standard deviation + 1e-4; Dr. GRPO turns this off."""
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    """The ratio is clipped below 1 - clip_low."""
+    clip_high: float = Field(0.2, gt=0)
+    """The ratio is clipped above 1 + clip_high; DAPO's clip-higher uses 0.28."""
+    importance_cap: float = Field(2.0, ge=1)
+    """Truncated importance sampling: trainer/sampler probability ratios are cut here (F25)."""
+
+
+class KLSpec(Frozen):
+    """How the policy is held near the reference, r = log π_ref − log π_θ (F22, F26)."""
+
+    estimator: Literal["k3_loss", "k2_loss", "k1_reward"] = "k3_loss"
+    """`k3_loss`: e^r − r − 1 in the loss. `k2_loss`: r²/2 in the loss. `k1_reward`: −r taken off the advantage."""
+    coefficient: float = Field(0.01, ge=0)
+    """β. 0 turns the term off; the KL is measured and guarded all the same."""
+
+
+class OptimizerSpec(Frozen):
+    """AdamW, spelled out (F15)."""
+
+    learning_rate: float = Field(1e-6, gt=0, le=1)
+    """Peak of the schedule, after warm-up; there is no decay."""
+    warmup_steps: int = Field(5, ge=0)
+    """Steps of linear warm-up from learning_rate / warmup_steps."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """Decay of the mean of the gradient."""
+    beta2: float = Field(0.999, ge=0, lt=1)
+    """Decay of the mean of its square."""
+    eps: float = Field(1e-8, gt=0)
+    """Far below the gradient RMS, else it turns the loss scale into a learning rate (F15, F16)."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled from the gradient; 0 turns it off."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this global L2 norm."""
+
+
+class PromptSpec(Frozen):
+    """Which training prompts an arm sees, in which order, and how many samples each gets."""
+
+    order: Literal["shuffled", "easy_to_hard"] = "shuffled"
+    """`easy_to_hard` sorts by the base model's pass rate; each pass over the data is `shuffled` anew otherwise."""
+    min_pass_rate: float = Field(0.0, ge=0, le=1)
+    """Prompts the base model solves less often are left out (nothing to learn from all-wrong groups)."""
+    max_pass_rate: float = Field(1.0, ge=0, le=1)
+    """Prompts it solves more often are left out."""
+    allocation: Literal["uniform", "adaptive"] = "uniform"
+    """`adaptive` moves samples to prompts whose group is likely to hold both right and wrong answers."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PromptSpec:
+        if self.min_pass_rate > self.max_pass_rate:
+            raise ValueError(
+                f"min_pass_rate {self.min_pass_rate} is above max_pass_rate {self.max_pass_rate}; swap them"
+            )
+        return self
+
+    @property
+    def needs_curriculum(self) -> bool:
+        """Whether the base model's pass rates are an input of this arm."""
+        return self != PromptSpec()
+
+
+GuardMetric = Literal[
+    "samples", "reward_mean", "reward_std", "correct_share", "boxed_share", "unparseable_share",
+    "verifier_failed_share", "truncated_share", "repetition_share", "duplicate_excess_share", "completion_tokens_mean",
+    "completion_tokens_median", "completion_tokens_max", "mixed_group_share", "entropy", "staleness_steps",
+    "logprob_gap_mean", "logprob_gap_max", "kl", "kl_max", "updates", "loss", "ratio_max", "clip_fraction",
+    "importance_weight_mean", "importance_weight_min", "grad_norm", "grad_rms", "learning_rate", "sample_s", "score_s",
+    "update_s",
+]  # fmt: skip
+"""What every training step logs."""
+
+
+class GuardRule(Frozen):
+    """A limit on one training metric.
+
+    Crossing `warn` is a finding; crossing `stop` for `patience_steps` steps in a row ends the run.
+    """
+
+    metric: GuardMetric
+    """Name of the training metric, as in the report's curves."""
+    side: Literal["above", "below"] = "above"
+    """On which side of the limits it is bad."""
+    warn: float
+    """Beyond it there is a finding."""
+    stop: float
+    """Beyond it for `patience_steps` the run is stopped."""
+    patience_steps: int = Field(2, ge=1)
+    """Consecutive steps beyond `stop` before the run is stopped; NaN stops at once."""
+    failure: str = ""
+    """The known failure this defends against, for instance F15."""
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> GuardRule:
+        if not (self.stop >= self.warn if self.side == "above" else self.stop <= self.warn):
+            problem = f"stop {self.stop} comes before warn {self.warn} on the way {self.side}"
+            raise ValueError(f"{problem}; swap them, or change `side`")
+        return self
+
+
+def default_guards() -> dict[str, GuardRule]:
+    """Limits loose enough for a healthy run and tight enough for every collapse in the failure list."""
+    return {
+        "kl": GuardRule(metric="kl", warn=0.5, stop=10.0, failure="F15"),
+        "ratio": GuardRule(metric="ratio_max", warn=5.0, stop=50.0, failure="F24"),
+        "entropy": GuardRule(metric="entropy", side="below", warn=0.02, stop=0.002, patience_steps=5, failure="F22"),
+        "gradient": GuardRule(metric="grad_norm", warn=20.0, stop=200.0, patience_steps=3, failure="F21"),
+        "length": GuardRule(metric="completion_tokens_median", side="below", warn=3.0, stop=1.0, failure="F21"),
+        "truncation": GuardRule(metric="truncated_share", warn=0.1, stop=0.9, patience_steps=5, failure="F32"),
+        "repetition": GuardRule(metric="repetition_share", warn=0.1, stop=0.5, failure="F24"),
+        "duplicates": GuardRule(metric="duplicate_excess_share", warn=0.1, stop=0.5, patience_steps=1, failure="F01"),
+        "verifier": GuardRule(metric="verifier_failed_share", warn=0.01, stop=0.2, failure="F19"),
+    }
+
+
+class TrainSpec(Frozen):
+    """One arm's training, fully spelled out."""
+
+    steps: int = Field(ge=1)
+    """Rollout steps: sample, score, update."""
+    prompts_per_step: int = Field(32, ge=1)
+    """Groups in one step."""
+    samples_per_prompt: int = Field(8, ge=2)
+    """Group size; under `adaptive` allocation the mean group size."""
+    updates_per_step: int = Field(1, ge=1)
+    """Optimizer updates made from one step's completions, each on its share of the prompts; above 1 the clip acts."""
+    temperature: float = Field(1.0, gt=0, le=2)
+    """Of sampling, and of every log-prob in the loss (F09). top-p and top-k are never used in training."""
+    reward_weights: RewardParts = {"correct": CorrectPart(weight=1.0)}
+    """Reward = Σ weight x part, by name: `correct` is the task verifier's score; others are added to it. A number
+    stands for a part of that weight. docs/explanation/rewards.md"""
+    prompts: PromptSpec = PromptSpec()
+    """Which prompts are seen, in which order, and how often each is sampled."""
+    loss: LossSpec = LossSpec()
+    """The policy-gradient loss."""
+    kl: KLSpec = KLSpec()
+    """What holds the policy near the base model."""
+    optimizer: OptimizerSpec = OptimizerSpec()
+    """AdamW's settings."""
+    guards: dict[str, GuardRule] = Field(default_factory=default_guards)
+    """Limits that warn or stop a run, by name; rules given here join the default ones."""
+    checkpoint_every_steps: int = Field(20, ge=1)
+    """A killed run loses at most this many steps; evaluation picks among these checkpoints."""
+    validate_every_steps: int = Field(10, ge=1)
+    """How often the validation split is scored while training (F20, F35)."""
+    micro_batch_tokens: int = Field(16_384, ge=1)
+    """Prompt + completion tokens, padding included, in one forward and backward pass; bounds memory."""
+    logprob_tolerance: float = Field(0.05, gt=0)
+    """Largest mean |trainer − sampler| log-prob difference at step 0 (F09, F25)."""
+
+    @field_validator("guards", mode="before")
+    @classmethod
+    def _beside_defaults(cls, guards: Any) -> Any:
+        """A rule that is given replaces the default of its name; the others stay on guard."""
+        return {**default_guards(), **guards} if isinstance(guards, dict) else guards
+
+    @field_validator("reward_weights")
+    @classmethod
+    def _rewarding(cls, parts: dict[str, RewardPart]) -> dict[str, RewardPart]:
+        return check_parts(parts)
