@@ -290,7 +290,7 @@ def _default_guards() -> str:
     rows = [
         (f"`{name}`", f"`{rule.metric}`", rule.side, f"{rule.warn:g}", f"{rule.stop:g}", str(rule.patience_steps),
          f"[{rule.failure}](failures.md)")
-        for name, rule in ablation.default_guards().items()
+        for name, rule in training.default_guards().items()
     ]  # fmt: skip
     header = ("name", "metric", "side", "warn", "stop", "patience, steps", "failure")
     told = "A rule under `guards`, of `train` or of an arm, replaces the one of its name; the others stay."
