@@ -79,6 +79,14 @@ class PromptSpec(Frozen):
         return self != PromptSpec()
 
 
+class RolloutSpec(Frozen):
+    """How completions are made for the updates that learn from them."""
+
+    max_staleness_steps: int = Field(0, ge=0)
+    """0: a step is sampled by the policy that learns from it. N: while a step is trained on, the next N are sampled
+    with the weights of N steps before theirs; importance weights correct for it. docs/explanation/staleness.md"""
+
+
 GuardMetric = Literal[
     "samples", "reward_mean", "reward_std", "correct_share", "boxed_share", "unparseable_share",
     "verifier_failed_share", "truncated_share", "repetition_share", "duplicate_excess_share", "completion_tokens_mean",
@@ -93,7 +101,7 @@ GuardMetric = Literal[
 class GuardRule(Frozen):
     """A limit on one training metric.
 
-    Crossing `warn` is a finding; crossing `stop` for `patience_steps` steps in a row ends the run.
+    Crossing `warn` is a finding; crossing `stop` for `patience_steps` steps in a row calls for `action`.
     """
 
     metric: GuardMetric
@@ -103,9 +111,14 @@ class GuardRule(Frozen):
     warn: float
     """Beyond it there is a finding."""
     stop: float
-    """Beyond it for `patience_steps` the run is stopped."""
+    """Beyond it for `patience_steps` the `action` is taken."""
     patience_steps: int = Field(2, ge=1)
-    """Consecutive steps beyond `stop` before the run is stopped; NaN stops at once."""
+    """Consecutive steps beyond `stop` before the `action`; for NaN it is taken at once."""
+    action: Literal["warn", "stop", "rollback"] = "stop"
+    """`warn`: only a finding. `stop`: the end of the run. `rollback`: back to the last good checkpoint with half the
+    learning rate; the steps thrown away stay on record."""
+    max_rollbacks: int = Field(2, ge=1)
+    """Returns that this rule may call for; the next time it stops the run."""
     failure: str = ""
     """The known failure this defends against, for instance F15."""
 
@@ -150,6 +163,8 @@ class TrainSpec(Frozen):
     stands for a part of that weight. docs/explanation/rewards.md"""
     prompts: PromptSpec = PromptSpec()
     """Which prompts are seen, in which order, and how often each is sampled."""
+    rollout: RolloutSpec = RolloutSpec()
+    """How far sampling may run ahead of training."""
     loss: LossSpec = LossSpec()
     """The policy-gradient loss."""
     kl: KLSpec = KLSpec()
@@ -160,12 +175,18 @@ class TrainSpec(Frozen):
     """Limits that warn or stop a run, by name; rules given here join the default ones."""
     checkpoint_every_steps: int = Field(20, ge=1)
     """A killed run loses at most this many steps; evaluation picks among these checkpoints."""
+    keep_checkpoints: int | None = Field(None, ge=1)
+    """Checkpoints that are kept: so many of the best by validation, as many evenly spaced ones, and the last; null:
+    all. At least `evaluation.checkpoints`, else evaluation finds fewer than it asks for."""
     validate_every_steps: int = Field(10, ge=1)
-    """How often the validation split is scored while training (F20, F35)."""
+    """How often the validation split is scored while training, besides at every checkpoint (F20, F35)."""
     micro_batch_tokens: int = Field(16_384, ge=1)
     """Prompt + completion tokens, padding included, in one forward and backward pass; bounds memory."""
-    logprob_tolerance: float = Field(0.05, gt=0)
-    """Largest mean |trainer − sampler| log-prob difference at step 0 (F09, F25)."""
+    logprob_tolerance: float | None = Field(None, gt=0)
+    """Largest mean |trainer − sampler| log-prob difference, nats a token; null: what the precision of the weights
+    explains (F09, F25)."""
+    logprob_check_every_steps: int = Field(10, ge=1)
+    """How often it is checked after step 0, on completions of the current weights; beyond it the run is stopped."""
 
     @field_validator("guards", mode="before")
     @classmethod
