@@ -1,8 +1,10 @@
-"""Limits on training metrics: a warning when a metric reaches `warn`, the end of the run when it stays at `stop`.
+"""Limits on training metrics: a warning when a metric reaches `warn`, the rule's action when it stays at `stop`.
 
     value at or beyond `warn`                              one finding, when it gets there
-    value at or beyond `stop`, `patience_steps` in a row   an error, stop
-    value not finite                                       an error, stop at once (F15)
+    value at or beyond `stop`, `patience_steps` in a row   the action: warn, stop, or roll back
+    value not finite                                       the action at once (F15)
+
+What an action does to the run is the loop's affair (`assay.training.rollback`).
 
 The state between steps is small and JSON, so a run that is killed and resumed decides as one that was not.
 """
@@ -23,7 +25,28 @@ class Outcome:
     """What the guards say about one step."""
 
     findings: list[Finding]
-    stop: bool
+    tripped: list[Tripped]
+
+    @property
+    def stop(self) -> bool:
+        """Whether a rule ends the run."""
+        return any(call.rule.action == "stop" for call in self.tripped)
+
+    @property
+    def rollback(self) -> Tripped | None:
+        """The call to go back furthest, unless the run is stopped."""
+        calls = [call for call in self.tripped if call.rule.action == "rollback"]
+        return None if self.stop else min(calls, key=lambda call: call.since_step, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tripped:
+    """A rule that calls for its action."""
+
+    guard: str
+    rule: GuardRule
+    since_step: int
+    """First of the steps in a row that are beyond `stop`; what was before it is good."""
 
 
 @dataclass(slots=True)
@@ -43,9 +66,9 @@ class Guards:
     def check(self, step: int, metrics: Mapping[str, float]) -> Outcome:
         """What the rules say about the metrics of one step. Call once a step, in order."""
         where = f"{self._label}: step {step}" if self._label else f"step {step}"
-        found = [_judge(name, rule, self._states[name], where, metrics) for name, rule in self._rules.items()]
-        findings = [item for item in found if item is not None]
-        return Outcome(findings, stop=any(item.severity == "error" for item in findings))
+        found = [_judge(name, rule, self._states[name], step, where, metrics) for name, rule in self._rules.items()]
+        findings = [finding for finding, _ in found if finding is not None]
+        return Outcome(findings, [call for _, call in found if call is not None])
 
     def state(self) -> dict[str, Any]:
         """What the rules remember, as JSON."""
@@ -60,25 +83,38 @@ def _reached(rule: GuardRule, value: float, limit: float) -> bool:
     return value >= limit if rule.side == "above" else value <= limit
 
 
-def _judge(name: str, rule: GuardRule, state: _RuleState, where: str, metrics: Mapping[str, float]) -> Finding | None:
+_CONSEQUENCE = {"warn": "the run goes on", "stop": "the run is stopped", "rollback": "the run goes back"}
+"""Of each action, in the words of its finding."""
+
+
+def _judge(
+    name: str, rule: GuardRule, state: _RuleState, step: int, where: str, metrics: Mapping[str, float]
+) -> tuple[Finding | None, Tripped | None]:
     value = metrics[rule.metric]
-    if not math.isfinite(value):
-        message = (
-            f"{rule.metric} is {value}; the run is stopped. Lower the learning rate, raise warm-up, check Adam's eps"
-        )
-        return _finding(name, "F15", "error", where, message)
-    warned, state.warned = state.warned, _reached(rule, value, rule.warn)
-    state.steps_at_stop = state.steps_at_stop + 1 if _reached(rule, value, rule.stop) else 0
-    if state.steps_at_stop >= rule.patience_steps:
-        message = (
-            f"{rule.metric} is {value:.4g}, {rule.side} {rule.stop:g} for {state.steps_at_stop} steps; "
-            "the run is stopped. Its last good checkpoint is the newest before this step"
-        )
-        return _finding(name, rule.failure, "error", where, message)
+    finite = math.isfinite(value)
+    warned, state.warned = state.warned, not finite or _reached(rule, value, rule.warn)
+    state.steps_at_stop = state.steps_at_stop + 1 if not finite or _reached(rule, value, rule.stop) else 0
+    if state.steps_at_stop >= rule.patience_steps or not finite:
+        call = Tripped(name, rule, step - state.steps_at_stop + 1)
+        again = rule.action == "warn" and warned and state.steps_at_stop != rule.patience_steps
+        return None if again else _tripped(call, where, value), call
     if state.warned and not warned:
-        message = f"{rule.metric} is {value:.4g}, {rule.side} {rule.warn:g}; the run stops at {rule.stop:g}. Watch it"
-        return _finding(name, rule.failure, "warning", where, message)
-    return None
+        limits = f"{rule.side} {rule.warn:g}; at {rule.stop:g} {_CONSEQUENCE[rule.action]}"
+        return _finding(name, rule.failure, "warning", where, f"{rule.metric} is {value:.4g}, {limits}. Watch it"), None
+    return None, None
+
+
+def _tripped(call: Tripped, where: str, value: float) -> Finding:
+    rule, consequence = call.rule, _CONSEQUENCE[call.rule.action]
+    severity: Severity = "error" if rule.action == "stop" else "warning"
+    if not math.isfinite(value):
+        remedy = "Lower the learning rate, raise warm-up, check Adam's eps"
+        return _finding(call.guard, "F15", severity, where, f"{rule.metric} is {value}; {consequence}. {remedy}")
+    message = (
+        f"{rule.metric} is {value:.4g}, {rule.side} {rule.stop:g} since step {call.since_step}; {consequence}. "
+        "The last good checkpoint is the newest before that step"
+    )
+    return _finding(call.guard, rule.failure, severity, where, message)
 
 
 def _finding(name: str, failure: str, severity: Severity, where: str, message: str) -> Finding:

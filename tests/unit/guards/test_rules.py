@@ -34,7 +34,7 @@ def test_a_run_stops_after_patience_steps_in_a_row() -> None:
 def test_the_finding_names_metric_value_limit_step_and_failure() -> None:
     (finding,) = play([20, 20, 20])[2].findings
     assert (finding.id, finding.failure, finding.severity, finding.where) == ("guard/kl", "F22", "error", "step 2")
-    assert "kl is 20, above 10 for 3 steps" in finding.message
+    assert "kl is 20, above 10 since step 0; the run is stopped" in finding.message
 
 
 def test_a_labelled_run_is_named_in_its_findings() -> None:
@@ -48,6 +48,42 @@ def test_a_value_that_is_not_finite_stops_at_once(value: float) -> None:
     outcome = play([0.1, value])[1]
     assert outcome.stop
     assert outcome.findings[0].failure == "F15"
+
+
+@pytest.mark.parametrize("value", [20.0, math.nan])
+def test_a_rule_that_only_warns_says_so_once_and_goes_on(value: float) -> None:
+    outcomes = play([0.5, 20, 20, value, value, value, 0.5], KL.model_copy(update={"action": "warn"}))
+    assert not any(outcome.stop or outcome.rollback for outcome in outcomes)
+    assert [item.severity for outcome in outcomes for item in outcome.findings] == ["warning", "warning"]
+    assert "the run goes on" in outcomes[3].findings[0].message
+
+
+def test_a_rule_that_rolls_back_says_which_steps_are_bad() -> None:
+    outcomes = play([0.5, 20, 0.5, 20, 20, 20], KL.model_copy(update={"action": "rollback"}))
+    assert [outcome.rollback is not None for outcome in outcomes] == [False] * 5 + [True]
+    call = outcomes[5].rollback
+    assert call is not None
+    assert (call.guard, call.since_step) == ("kl", 3)
+    assert outcomes[5].findings[0].severity == "warning"
+
+
+def test_not_a_number_is_bad_from_its_own_step_on() -> None:
+    call = play([0.5, math.nan], KL.model_copy(update={"action": "rollback"}))[1].rollback
+    assert call is not None
+    assert call.since_step == 1
+
+
+def test_a_stop_goes_before_a_rollback_and_of_two_rollbacks_the_one_that_goes_back_further() -> None:
+    back = KL.model_copy(update={"action": "rollback"})
+    slow, fast = back.model_copy(update={"patience_steps": 4}), back.model_copy(update={"stop": 30.0})
+    guards = Guards({"fast": fast, "slow": slow})
+    calls = [guards.check(step, {"kl": value}).rollback for step, value in enumerate([20.0, 40.0, 40.0, 40.0])]
+    assert calls[3] is not None
+    assert (calls[3].guard, calls[3].since_step) == ("slow", 0)
+    both = Guards({"back": back, "end": KL})
+    last = [both.check(step, {"kl": 20.0}) for step in range(3)][-1]
+    assert last.stop
+    assert last.rollback is None
 
 
 def test_the_other_side_counts_downwards() -> None:
@@ -69,7 +105,7 @@ def test_a_killed_run_decides_as_one_that_was_not(killed_after: int) -> None:
 
 def test_the_default_rules_let_a_healthy_run_pass() -> None:
     guards = Guards(default_guards())
-    assert [guards.check(step, HEALTHY) for step in range(20)] == [Outcome([], stop=False)] * 20
+    assert [guards.check(step, HEALTHY) for step in range(20)] == [Outcome([], [])] * 20
 
 
 @pytest.mark.parametrize(
