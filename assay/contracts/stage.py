@@ -14,6 +14,7 @@ from pydantic import Field
 from assay.contracts.ablation import AblationSpec, CurriculumSpec, EvaluationSpec, ModelSpec, TaskUse
 from assay.contracts.base import NOT_IDENTITY, Frozen
 from assay.contracts.launch import Inline, Launch
+from assay.contracts.scale import Scale
 from assay.contracts.task import TaskSpec
 from assay.contracts.training import TrainSpec
 
@@ -39,6 +40,8 @@ class Runtime(Frozen):
     """Processes for computer algebra."""
     launch: Launch = Inline()
     """How training processes are started; the cluster profile fills it in."""
+    scale: Scale = Scale()
+    """How training is spread over memory and processes."""
 
 
 class PrepareStage(Frozen):

@@ -7,40 +7,23 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from assay.contracts.base import Frozen
+from assay.contracts.objective import KLSpec, LossSpec, MismatchSpec
 from assay.contracts.reward import CorrectPart, RewardPart, RewardParts, check_parts
 
 
-class LossSpec(Frozen):
-    """The clipped policy-gradient loss and how token losses l are averaged (F16)."""
-
-    normaliser: Literal["grpo", "dapo", "dr_grpo"] = "grpo"
-    """`grpo`: mean over completions of Σl/|o|. `dapo`: Σl/all tokens. `dr_grpo`: Σl/(completions x token budget)."""
-    scale_by_std: bool = True
-    """Divide group-centred rewards by the group's standard deviation + 1e-4; Dr. GRPO turns this off."""
-    clip_low: float = Field(0.2, gt=0, lt=1)
-    """The ratio is clipped below 1 - clip_low."""
-    clip_high: float = Field(0.2, gt=0)
-    """The ratio is clipped above 1 + clip_high; DAPO's clip-higher uses 0.28."""
-    importance_cap: float = Field(2.0, ge=1)
-    """Truncated importance sampling: trainer/sampler probability ratios are cut here (F25)."""
-
-
-class KLSpec(Frozen):
-    """How the policy is held near the reference, r = log π_ref − log π_θ (F22, F26)."""
-
-    estimator: Literal["k3_loss", "k2_loss", "k1_reward"] = "k3_loss"
-    """`k3_loss`: e^r − r − 1 in the loss. `k2_loss`: r²/2 in the loss. `k1_reward`: −r taken off the advantage."""
-    coefficient: float = Field(0.01, ge=0)
-    """β. 0 turns the term off; the KL is measured and guarded all the same."""
-
-
 class OptimizerSpec(Frozen):
-    """AdamW, spelled out (F15)."""
+    """AdamW and its schedule, spelled out (F15). The schedule counts updates that were made."""
 
     learning_rate: float = Field(1e-6, gt=0, le=1)
-    """Peak of the schedule, after warm-up; there is no decay."""
+    """Peak of the schedule, after warm-up."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the rate falls after warm-up, from learning_rate to min_learning_rate at the last update."""
+    min_learning_rate: float = Field(0.0, ge=0, le=1)
+    """Where `linear` and `cosine` end."""
     warmup_steps: int = Field(5, ge=0)
-    """Steps of linear warm-up from learning_rate / warmup_steps."""
+    """Updates of linear warm-up from learning_rate / warmup_steps."""
+    warmup_share: float | None = Field(None, ge=0, lt=1)
+    """Warm-up as a share of all updates, instead of warmup_steps."""
     beta1: float = Field(0.9, ge=0, lt=1)
     """Decay of the mean of the gradient."""
     beta2: float = Field(0.999, ge=0, lt=1)
@@ -51,6 +34,37 @@ class OptimizerSpec(Frozen):
     """Decoupled from the gradient; 0 turns it off."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this global L2 norm."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> OptimizerSpec:
+        if self.min_learning_rate > self.learning_rate:
+            problem = f"min_learning_rate {self.min_learning_rate} is above learning_rate {self.learning_rate}"
+            raise ValueError(f"{problem}; lower it")
+        return self
+
+
+class LoRASpec(Frozen):
+    """Low-rank adapters W + alpha / rank · B·A on the linear layers of every block, in place of all weights
+    (2106.09685)."""
+
+    rank: int = Field(16, ge=1)
+    """Columns of B and rows of A."""
+    alpha: float = Field(32.0, gt=0)
+    """The adapters' product is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers, for instance q_proj and v_proj; empty: all but the output layer."""
+
+
+class EngineSpec(Frozen):
+    """The numbers training computes with. AdamW's weights and moments are fp32 whatever is chosen here."""
+
+    dtype: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """Of weights and activations in forward and backward; log-probs and losses are fp32. `tf32`: fp32 whose products
+    an NVIDIA GPU rounds to 10 bits. `fp16` scales the loss."""
+    fp16_scale_power: int = Field(16, ge=0, le=32)
+    """`fp16` begins with a loss scale of 2 to this power; it halves when a gradient overflows."""
+    lora: LoRASpec | None = None
+    """Adapters are trained and merged when exported. Absent: every weight is trained."""
 
 
 class PromptSpec(Frozen):
@@ -92,10 +106,12 @@ GuardMetric = Literal[
     "verifier_failed_share", "truncated_share", "repetition_share", "duplicate_excess_share", "completion_tokens_mean",
     "completion_tokens_median", "completion_tokens_max", "mixed_group_share", "entropy", "staleness_steps",
     "logprob_gap_mean", "logprob_gap_max", "kl", "kl_max", "updates", "loss", "ratio_max", "clip_fraction",
-    "importance_weight_mean", "importance_weight_min", "grad_norm", "grad_rms", "learning_rate", "sample_s", "score_s",
-    "update_s",
+    "importance_ratio_mean", "importance_ratio_min", "importance_ratio_max", "importance_weight_mean",
+    "importance_weight_min", "importance_weight_max", "importance_cut_share", "importance_effective_share", "grad_norm", "grad_rms", "learning_rate", "sample_s", "score_s",
+    "update_s", "distinct_share", "reward_fall", "length_fall", "grad_norm_growth", "validation_accuracy",
+    "validation_fall_se",
 ]  # fmt: skip
-"""What every training step logs."""
+"""What training steps log; the last two only where the validation split is scored."""
 
 
 class GuardRule(Frozen):
@@ -133,14 +149,23 @@ class GuardRule(Frozen):
 def default_guards() -> dict[str, GuardRule]:
     """Limits loose enough for a healthy run and tight enough for every collapse in the failure list."""
     return {
-        "kl": GuardRule(metric="kl", warn=0.5, stop=10.0, failure="F15"),
-        "ratio": GuardRule(metric="ratio_max", warn=5.0, stop=50.0, failure="F24"),
-        "entropy": GuardRule(metric="entropy", side="below", warn=0.02, stop=0.002, patience_steps=5, failure="F22"),
+        "kl": GuardRule(metric="kl", warn=1.0, stop=10.0, failure="F15"),
+        "kl_spike": GuardRule(metric="kl", warn=100.0, stop=1_000.0, failure="F32"),
+        "kl_max": GuardRule(metric="kl_max", warn=200.0, stop=5_000.0, failure="F22"),
+        "ratio": GuardRule(metric="ratio_max", warn=5.0, stop=20.0, failure="F24"),
+        "entropy": GuardRule(metric="entropy", side="below", warn=0.02, stop=0.01, patience_steps=3, failure="F22"),
         "gradient": GuardRule(metric="grad_norm", warn=20.0, stop=200.0, patience_steps=3, failure="F21"),
-        "length": GuardRule(metric="completion_tokens_median", side="below", warn=3.0, stop=1.0, failure="F21"),
+        "gradient_growth": GuardRule(metric="grad_norm_growth", warn=20.0, stop=200.0, failure="F23"),
+        "reward": GuardRule(metric="reward_fall", warn=0.6, stop=0.8, failure="F23"),
+        "divergence": GuardRule(metric="validation_fall_se", warn=2.0, stop=4.0, failure="F20"),
+        "length": GuardRule(metric="length_fall", warn=0.6, stop=0.8, failure="F21"),
         "truncation": GuardRule(metric="truncated_share", warn=0.1, stop=0.9, patience_steps=5, failure="F32"),
         "repetition": GuardRule(metric="repetition_share", warn=0.1, stop=0.5, failure="F24"),
+        "distinct": GuardRule(metric="distinct_share", side="below", warn=0.3, stop=0.1, failure="F24"),
         "duplicates": GuardRule(metric="duplicate_excess_share", warn=0.1, stop=0.5, patience_steps=1, failure="F01"),
+        "signal": GuardRule(metric="mixed_group_share", side="below", warn=0.1, stop=0.0, patience_steps=10),
+        "staleness": GuardRule(metric="staleness_steps", warn=8.0, stop=64.0, failure="F14"),
+        "drift": GuardRule(metric="logprob_gap_mean", warn=0.05, stop=0.3, failure="F25"),
         "verifier": GuardRule(metric="verifier_failed_share", warn=0.01, stop=0.2, failure="F19"),
     }
 
@@ -167,10 +192,14 @@ class TrainSpec(Frozen):
     """How far sampling may run ahead of training."""
     loss: LossSpec = LossSpec()
     """The policy-gradient loss."""
+    mismatch: MismatchSpec = MismatchSpec()
+    """What makes up for a sampler that computes a little differently."""
     kl: KLSpec = KLSpec()
     """What holds the policy near the base model."""
     optimizer: OptimizerSpec = OptimizerSpec()
     """AdamW's settings."""
+    engine: EngineSpec = EngineSpec()
+    """Precision, and adapters instead of all weights."""
     guards: dict[str, GuardRule] = Field(default_factory=default_guards)
     """Limits that warn or stop a run, by name; rules given here join the default ones."""
     checkpoint_every_steps: int = Field(20, ge=1)
