@@ -7,11 +7,14 @@ Log-probs are of the distribution sampled from: temperature applied, no top-p or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assay.contracts.records import FinishReason
+
+if TYPE_CHECKING:
+    import torch
 
 Progress = Callable[[int], None]
 """Called with the number of sequences finished since the last call."""
@@ -48,4 +51,15 @@ class Sampler(Protocol):
 
     def generate(self, requests: Sequence[SampleRequest], progress: Progress | None = None) -> list[Completion]:
         """Completions in the order of the requests. A request's result does not depend on its neighbours' seeds."""
+        ...
+
+    def rest(self) -> None:
+        """Give back the accelerator memory that only writing needs, until the next call."""
+        ...
+
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Write with these weights from now on: each parameter under its Hugging Face name.
+
+        A sampler that shares the trainer's own model has them already, and does not touch the iterator.
+        """
         ...

@@ -7,7 +7,7 @@ uniforms (`assay.sampling.streams`), from the full temperature-scaled distributi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -41,6 +41,12 @@ class TorchSampler:
             finished = _Batch(self, [requests[i] for i in rows]).run(progress)
             results.update(zip(rows, finished, strict=True))
         return [results[i] for i in range(len(requests))]
+
+    def rest(self) -> None:
+        """Nothing is held between two calls."""
+
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Nothing to do: the model is the trainer's own."""
 
     def watcher(self, stop: tuple[str, ...]) -> StopWatcher:
         """The stop-string watcher of one task, built once."""
