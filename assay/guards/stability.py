@@ -102,7 +102,7 @@ def ratio(run: RunRecord) -> list[Finding]:
     if found is not None:
         _, step, severity = found
         worst = max(value for _, value in run.series("ratio_max"))
-        clip = 1 + run.spec.loss.clip_high
+        clip = 1 + run.spec.loss.recipe.clip_high
         message = f"ratio_max reaches {worst:.4g} with a clip at {clip:g}. Lower the learning rate or updates_per_step"
         return [run.finding("F24/ratio", severity, step, message)]
     return _on_policy_ratio(run)

@@ -27,12 +27,13 @@ from assay.contracts.training import TrainSpec
 from assay.guards.rules import Guards
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import load_checkpoint, save_checkpoint
+from assay.training.credit import Credit, StepBatch, assign_credit, reward_spread
 from assay.training.history import read_metrics
 from assay.training.metrics import kl_metrics, mismatch_metrics, rollout_metrics
 from assay.training.policy import Policy
 from assay.training.record import Recorder, write_tensorboard
 from assay.training.rollout import Rollout, RolloutCollector
-from assay.training.update import StepBatch, advantages, reward_spread, update_policy
+from assay.training.update import update_policy
 
 VALIDATION_SAMPLES = 4
 STEP0_KL_TOLERANCE = 1e-3
@@ -150,11 +151,11 @@ class GRPOTrainer:
         if step == 0:
             self._check_step0(metrics)
         clock.lap("score_s")
-        advantage_B = advantages(batch, self.spec)
-        metrics |= update_policy(self.policy, batch, advantage_B, self.spec)
+        credit = assign_credit(batch, self.spec)
+        metrics |= update_policy(self.policy, batch, credit.advantages, self.spec)
         clock.lap("update_s")
         self.schedule.observe(_counts(rollouts))
-        return metrics | clock.laps, self._traces(step, batch, advantage_B)
+        return metrics | clock.laps, self._traces(step, batch, credit)
 
     def _score(self, rollouts: list[Rollout], groups: Sequence[Allocation]) -> StepBatch:
         return StepBatch(
@@ -196,9 +197,9 @@ class GRPOTrainer:
         judged = [rollout.parts["correct"] for rollout in rollouts if not math.isnan(rollout.parts["correct"])]
         return fmean(judged) if judged else 0.0
 
-    def _traces(self, step: int, batch: StepBatch, advantage_B: Sequence[float]) -> list[TraceRow]:
-        columns = zip(batch.rollouts, batch.old, advantage_B, strict=True)
-        return [_trace(self.identity, step, rollout, old, advantage) for rollout, old, advantage in columns]
+    def _traces(self, step: int, batch: StepBatch, credit: Credit) -> list[TraceRow]:
+        columns = zip(batch.rollouts, batch.old, credit.advantages, strict=True)
+        return [_trace(self.identity, step, rollout, old, fmean(advantages)) for rollout, old, advantages in columns]
 
 
 def _counts(rollouts: Sequence[Rollout]) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,121 @@
+"""Credit: what each token of a step's completions is worth, and for PPO what the critic should have said.
+
+Rewards of groups give every token of a completion the same advantage; a critic gives each its own. A KL in the reward
+(`k1_reward`) is taken off here:
+
+    from rewards    A_i − β · (Σ_t (log π − log π_ref) − baseline of its group)
+    from a critic   r_t = −β · (log π − log π_ref), and the reward on top at the last token; then GAE, whitened
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from assay.contracts.objective import CriticSpec
+from assay.contracts.training import TrainSpec
+from assay.training.advantages import gae, mixed_groups, reward_advantages
+from assay.training.losses import clamped, k1, log_ratio
+from assay.training.rollout import Rollout
+
+TokenValues = list[list[float]]
+"""Per completion, per token."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """One step's completions with their token log-probs before the update, in nats."""
+
+    rollouts: list[Rollout]
+    group_sizes: list[int]
+    old: TokenValues
+    """Under the policy as the trainer sees it."""
+    reference: TokenValues
+    token_budget: int
+    """Longest completion any task allows; Dr. GRPO's constant."""
+    values: TokenValues | None = None
+    """What the critic expects before each token; None without a critic."""
+
+    @property
+    def sampler(self) -> TokenValues:
+        return [list(rollout.completion.logprobs) for rollout in self.rollouts]
+
+    @property
+    def rewards_B(self) -> torch.Tensor:
+        return torch.tensor([rollout.reward for rollout in self.rollouts])
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Advantages of every token, and the returns a critic learns from: NaN where a completion was not judged."""
+
+    advantages: TokenValues
+    returns: TokenValues | None = None
+
+
+def assign_credit(batch: StepBatch, spec: TrainSpec) -> Credit:
+    """The objective's advantages."""
+    if batch.values is not None:
+        return _from_critic(batch, batch.values, spec)
+    lengths = [len(tokens) for tokens in batch.old]
+    return Credit([[value] * length for value, length in zip(_from_rewards(batch, spec), lengths, strict=True)])
+
+
+def reward_spread(batch: StepBatch) -> dict[str, float]:
+    """Share of groups that hold both better and worse completions: the only ones that teach."""
+    return {"mixed_group_share": mixed_groups(batch.rewards_B, batch.group_sizes) / len(batch.group_sizes)}
+
+
+def _from_rewards(batch: StepBatch, spec: TrainSpec) -> list[float]:
+    """One advantage a completion.
+
+    The KL comes off after normalisation: inside it, a group of equal rewards would have its KL noise blown up to unit
+    variance and trained on as if it were the task.
+    """
+    kind = spec.loss.recipe.advantage
+    advantages_B = reward_advantages(batch.rewards_B, batch.group_sizes, kind, spec.loss.std)
+    if spec.kl.estimator == "k1_reward":
+        divergence_B = torch.stack([tokens.sum() for tokens in _divergence(batch, spec)])
+        baseline = kind if kind == "leave_one_out" else "group_mean"
+        advantages_B -= spec.kl.coefficient * reward_advantages(divergence_B, batch.group_sizes, baseline)
+    return [float(advantage) for advantage in advantages_B]
+
+
+def _divergence(batch: StepBatch, spec: TrainSpec) -> list[torch.Tensor]:
+    """log π − log π_ref of each sampled token."""
+    pairs = zip(batch.old, batch.reference, strict=True)
+    return [k1(clamped(log_ratio(torch.tensor(old), torch.tensor(ref)), spec.kl)) for old, ref in pairs]
+
+
+def _from_critic(batch: StepBatch, values: TokenValues, spec: TrainSpec) -> Credit:
+    critic = spec.loss.critic or CriticSpec()
+    values_BT = _padded([torch.tensor(tokens) for tokens in values])
+    mask_BT = _padded([torch.ones(len(tokens)) for tokens in values])
+    advantages_BT = gae(_token_rewards(batch, spec), values_BT, mask_BT, critic.gamma, critic.gae_lambda)
+    real_BT = mask_BT.bool()
+    returns = (advantages_BT + values_BT)[real_BT].tolist()
+    flat = advantages_BT[real_BT]
+    whitened = reward_advantages(flat, [len(flat)], "group_std", spec.loss.std).tolist()
+    lengths = [len(tokens) for tokens in values]
+    return Credit(_cut(whitened, lengths), _cut(returns, lengths))
+
+
+def _token_rewards(batch: StepBatch, spec: TrainSpec) -> torch.Tensor:
+    in_reward = spec.kl.estimator == "k1_reward"
+    rewards = [-spec.kl.coefficient * tokens if in_reward else 0 * tokens for tokens in _divergence(batch, spec)]
+    for tokens, reward in zip(rewards, batch.rewards_B, strict=True):
+        tokens[-1] += reward
+    return _padded(rewards)
+
+
+def _padded(rows: list[torch.Tensor]) -> torch.Tensor:
+    return pad_sequence(rows, batch_first=True)
+
+
+def _cut(flat: list[float], lengths: Sequence[int]) -> TokenValues:
+    """Consecutive pieces of these lengths."""
+    rest = iter(flat)
+    return [[next(rest) for _ in range(length)] for length in lengths]
