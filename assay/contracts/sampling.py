@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 """Called with the number of sequences finished since the last call."""
 
+Score = Callable[[Sequence[int], Sequence[int]], Sequence[float]]
+"""(prompt tokens, completion tokens) -> the trainer's log-prob of each completion token at temperature 1, nats."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
@@ -57,9 +60,10 @@ class Sampler(Protocol):
         """Give back the accelerator memory that only writing needs, until the next call."""
         ...
 
-    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]], score: Score) -> None:
         """Write with these weights from now on: each parameter under its Hugging Face name.
 
-        A sampler that shares the trainer's own model has them already, and does not touch the iterator.
+        Raises InvariantError when the sampler's log-probs are then not those of `score` (F25). A sampler that shares
+        the trainer's own model has the weights already, and uses neither argument.
         """
         ...

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from assay.contracts.records import FinishReason
-from assay.contracts.sampling import Completion, Progress, SampleRequest
+from assay.contracts.sampling import Completion, Progress, SampleRequest, Score
 from assay.sampling.models import end_token_ids
 from assay.sampling.stops import StopWatcher
 from assay.sampling.streams import uniforms
@@ -45,7 +45,7 @@ class TorchSampler:
     def rest(self) -> None:
         """Nothing is held between two calls."""
 
-    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]], score: Score) -> None:
         """Nothing to do: the model is the trainer's own."""
 
     def watcher(self, stop: tuple[str, ...]) -> StopWatcher:
