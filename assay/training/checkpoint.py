@@ -1,16 +1,20 @@
 """Checkpoints that resume to the same bytes.
 
     checkpoints/step-000010/model.safetensors    the policy, kept: evaluation picks among these
-    scratch/resume/optimizer.safetensors         AdamW moments of the newest checkpoint
-    scratch/resume/state.json                    everything else; names the step and the digests of both files
+    scratch/resume/step-000010.safetensors       AdamW moments
+    scratch/resume/step-000010.model.safetensors the policy, where only a resume needs it: a run that is being ended
+    scratch/resume/step-000010.json              everything else; names the step and the digests of both files
+    scratch/resume/state.json                    the same of the checkpoint that counts
 
-`state.json` is written last, so a kill leaves the previous checkpoint whole or the new one whole. Nothing is pickled.
+`state.json` is written last, so a kill leaves the previous checkpoint whole or the new one whole; a run goes back by
+writing an older one's state over it. Nothing is pickled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,7 +27,8 @@ from assay.storage.artifacts import Artifact
 from assay.training.paths import checkpoint_name, model_path
 from assay.training.policy import Policy
 
-_STATE = "scratch/resume/state.json"
+_RESUME = "scratch/resume"
+_STATE = f"{_RESUME}/state.json"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -35,21 +40,47 @@ class ResumePoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(artifact: Artifact, step: int, policy: Policy, state: dict[str, Any]) -> None:
-    """Write weights, moments, then the state that makes them count."""
+def save_checkpoint(
+    artifact: Artifact,
+    step: int,
+    policy: Policy,
+    state: dict[str, Any],
+    for_evaluation: bool = True,
+    keep: Collection[int] = (),
+) -> None:
+    """Write weights, moments, then the state that makes them count. `keep`: older steps a run may go back to."""
     weights, moments = save_tensors(_weights(policy)), save_tensors(_moments(policy))
-    moments_path = f"scratch/resume/{checkpoint_name(step)}.safetensors"
-    artifact.write_bytes(model_path(step), weights)
+    weights_path = model_path(step) if for_evaluation else f"{_resume_path(step)}.model.safetensors"
+    moments_path = f"{_resume_path(step)}.safetensors"
+    artifact.write_bytes(weights_path, weights)
     artifact.write_bytes(moments_path, moments)
     record = {
         "step": step,
         "updates": policy.updates,
-        "model": [model_path(step), _sha256(weights)],
+        "model": [weights_path, _sha256(weights)],
         "moments": [moments_path, _sha256(moments)],
         "state": state,
     }
-    artifact.write_bytes(_STATE, json.dumps(record, sort_keys=True).encode())
-    _drop_older_moments(artifact, moments_path)
+    artifact.write_bytes(f"{_resume_path(step)}.json", json.dumps(record).encode())
+    artifact.write_bytes(_STATE, json.dumps(record).encode())
+    _drop_all_but(artifact, {step, *keep})
+
+
+def resume_points(artifact: Artifact) -> list[int]:
+    """The steps that a run can go back to."""
+    return [_step_of(info.path) for info in artifact.list(_RESUME) if info.path.endswith(".json") and info.path != _STATE]
+
+
+def read_state(artifact: Artifact, step: int) -> dict[str, Any]:
+    """The state that was handed to `save_checkpoint` at a resume point."""
+    state: dict[str, Any] = json.loads(artifact.read_bytes(f"{_resume_path(step)}.json"))["state"]
+    return state
+
+
+def go_back(artifact: Artifact, step: int, state: dict[str, Any]) -> None:
+    """Make an older resume point the one that counts, with another state. One write: it happens or it does not."""
+    record = json.loads(artifact.read_bytes(f"{_resume_path(step)}.json"))
+    artifact.write_bytes(_STATE, json.dumps(record | {"state": state}).encode())
 
 
 def load_checkpoint(artifact: Artifact, policy: Policy) -> ResumePoint | None:
@@ -111,15 +142,26 @@ def _moments(policy: Policy) -> dict[str, torch.Tensor]:
 
 
 def _restore_moments(policy: Policy, moments: dict[str, torch.Tensor]) -> None:
+    policy.optimizer.state.clear()
     for name, parameter in policy.model.named_parameters():
         if f"{name}.step" in moments:
             state = {moment: moments[f"{name}.{moment}"].to(parameter.device) for moment in _MOMENTS}
             policy.optimizer.state[parameter] = {**state, "step": state["step"].cpu()}
 
 
-def _drop_older_moments(artifact: Artifact, keep: str) -> None:
-    for info in artifact.list("scratch/resume"):
-        if info.path.endswith(".safetensors") and info.path != keep:
+def _resume_path(step: int) -> str:
+    return f"{_RESUME}/{checkpoint_name(step)}"
+
+
+def _step_of(path: str) -> int:
+    return int(path.removeprefix(f"{_RESUME}/step-").partition(".")[0])
+
+
+def _drop_all_but(artifact: Artifact, steps: Collection[int]) -> None:
+    """State files go first: a resume point without one is none."""
+    found = sorted(artifact.list(_RESUME), key=lambda info: not info.path.endswith(".json"))
+    for info in found:
+        if info.path != _STATE and _step_of(info.path) not in steps:
             artifact.store.delete(artifact.path(info.path))
 
 

@@ -13,7 +13,14 @@ from assay.contracts.errors import InvariantError
 from assay.contracts.training import OptimizerSpec
 from assay.storage import open_store
 from assay.storage.artifacts import Artifact
-from assay.training.checkpoint import load_checkpoint, require_checkpoint, save_checkpoint
+from assay.training.checkpoint import (
+    go_back,
+    load_checkpoint,
+    read_state,
+    require_checkpoint,
+    resume_points,
+    save_checkpoint,
+)
 from assay.training.paths import checkpoint_name, model_path
 from assay.training.policy import Policy
 
@@ -96,6 +103,7 @@ def test_every_checkpoint_keeps_its_weights_and_only_the_newest_its_moments(
         save_checkpoint(artifact, step, policy, {})
     assert {info.path for info in artifact.list()} == {
         *(model_path(step) for step in (10, 20, 30)),
+        f"scratch/resume/{checkpoint_name(30)}.json",
         f"scratch/resume/{checkpoint_name(30)}.safetensors",
         "scratch/resume/state.json",
     }
@@ -125,3 +133,41 @@ def test_a_run_whose_last_checkpoint_cannot_be_read_back_is_refused(artifact: Ar
     artifact.store.delete(artifact.path(model_path(5)))
     with pytest.raises(InvariantError, match="checkpoint of step 5"):
         require_checkpoint(artifact, 5)
+
+
+def test_a_run_goes_back_to_a_point_that_was_kept_and_takes_the_new_state_with_it(
+    artifact: Artifact, make_model: Any
+) -> None:
+    policy = trained(make_model(), 0)
+    for step, updates, keep in [(0, 2, ()), (4, 2, (0,)), (6, 1, (0, 4))]:
+        save_checkpoint(artifact, step, policy, {"at": step}, for_evaluation=step > 0, keep=keep)
+        train(policy, updates)
+    assert resume_points(artifact) == [0, 4, 6]
+    go_back(artifact, 4, read_state(artifact, 4) | {"rollbacks": 1})
+    again = trained(make_model(seed=9), 5)
+    found = load_checkpoint(artifact, again)
+    expected = trained(make_model(), 2)
+    assert found is not None
+    assert (found.step, found.state, again.updates) == (4, {"at": 4, "rollbacks": 1}, 2)
+    for a, b in zip(tensors(expected), tensors(again), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_start_of_a_run_has_no_moments_and_none_are_left_over(artifact: Artifact, make_model: Any) -> None:
+    policy = trained(make_model(), 0)
+    save_checkpoint(artifact, 0, policy, {}, for_evaluation=False)
+    train(policy, 3)
+    load_checkpoint(artifact, policy)
+    assert not policy.optimizer.state
+    assert not artifact.list("checkpoints")
+
+
+def test_what_no_resume_needs_is_dropped(artifact: Artifact, make_model: Any) -> None:
+    policy = trained(make_model(), 0)
+    for step in (0, 2, 4):
+        save_checkpoint(artifact, step, policy, {}, for_evaluation=step != 2, keep=(2,) if step == 4 else ())
+    assert [info.path for info in artifact.list("scratch")] == [
+        "scratch/resume/state.json", "scratch/resume/step-000002.json",
+        "scratch/resume/step-000002.model.safetensors", "scratch/resume/step-000002.safetensors",
+        "scratch/resume/step-000004.json", "scratch/resume/step-000004.safetensors",
+    ]  # fmt: skip
