@@ -80,8 +80,8 @@ class LossSpec(Frozen):
     """The ratio is clipped above 1 + clip_high."""
     dual_clip: float | None = Field(None, gt=1)
     """Bounds the loss of a negative advantage at dual_clip x |A|, where its ratio has no bound (1912.09729 uses 3)."""
-    critic: CriticSpec | None = None
-    """Of `ppo`; left out, its defaults."""
+    critic: CriticSpec = CriticSpec()
+    """Of `ppo`; the other objectives have none."""
 
     @property
     def recipe(self) -> Recipe:
@@ -104,7 +104,7 @@ class LossSpec(Frozen):
         return [
             (ppo and recipe.advantage != "gae", f"ppo's advantage is gae, not {recipe.advantage}; leave `advantage` out"),
             (not ppo and recipe.advantage == "gae", f"{name} has no critic for advantage gae; use objective ppo"),
-            (not ppo and self.critic is not None, f"{name} has no critic; leave `critic` out, or use objective ppo"),
+            (not ppo and self.critic != CriticSpec(), f"{name} has no critic; leave `critic` out, or use objective ppo"),
             (
                 recipe.ratio != "token" and recipe.normaliser != "response",
                 f"{name} has one ratio a completion: normaliser {recipe.normaliser} would weigh it by length; "

@@ -107,7 +107,8 @@ GuardMetric = Literal[
     "completion_tokens_median", "completion_tokens_max", "mixed_group_share", "entropy", "staleness_steps",
     "logprob_gap_mean", "logprob_gap_max", "kl", "kl_max", "updates", "loss", "ratio_max", "clip_fraction",
     "importance_ratio_mean", "importance_ratio_min", "importance_ratio_max", "importance_weight_mean",
-    "importance_weight_min", "importance_weight_max", "importance_cut_share", "importance_effective_share", "grad_norm", "grad_rms", "learning_rate", "sample_s", "score_s",
+    "importance_weight_min", "importance_weight_max", "importance_cut_share", "importance_effective_share",
+    "value_loss", "value_explained", "value_grad_norm", "grad_norm", "grad_rms", "learning_rate", "sample_s", "score_s",
     "update_s", "distinct_share", "reward_fall", "length_fall", "grad_norm_growth", "validation_accuracy",
     "validation_fall_se",
 ]  # fmt: skip
@@ -150,7 +151,7 @@ def default_guards() -> dict[str, GuardRule]:
     """Limits loose enough for a healthy run and tight enough for every collapse in the failure list."""
     return {
         "kl": GuardRule(metric="kl", warn=1.0, stop=10.0, failure="F15"),
-        "kl_spike": GuardRule(metric="kl", warn=100.0, stop=1_000.0, failure="F32"),
+        "kl_spike": GuardRule(metric="kl", warn=100.0, stop=1_000.0, action="warn", failure="F32"),
         "kl_max": GuardRule(metric="kl_max", warn=200.0, stop=5_000.0, failure="F22"),
         "ratio": GuardRule(metric="ratio_max", warn=5.0, stop=20.0, failure="F24"),
         "entropy": GuardRule(metric="entropy", side="below", warn=0.02, stop=0.01, patience_steps=3, failure="F22"),

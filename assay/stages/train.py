@@ -23,6 +23,7 @@ from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet
 from assay.training.checkpoint import require_checkpoint
+from assay.training.critic import critic_for
 from assay.training.history import read_traces
 from assay.training.loop import GRPOTrainer, Report, RunIdentity, TrainResult
 from assay.training.policy import Policy
@@ -72,6 +73,7 @@ def run(spec: TrainStage, work: Work) -> Outcome:
 def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.device) -> GRPOTrainer:
     prepare = work.input(spec.prepare)
     model, tokenizer = load_model(spec.model, device), load_tokenizer(spec.model)
+    critic = critic_for(spec.train, model)
     optimizer = spec.train.optimizer
     policy = Policy(model, optimizer, spec.train.temperature, spec.train.micro_batch_tokens)
     sampler = TorchSampler(model, tokenizer, work.runtime.max_batch_sequences)
@@ -86,6 +88,7 @@ def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.dev
         schedule,
         prepared_prompts(prepare, "validation"),
         work.artifact,
+        critic,
     )
 
 

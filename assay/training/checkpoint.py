@@ -1,7 +1,7 @@
 """Checkpoints that resume to the same bytes.
 
     checkpoints/step-000010/model.safetensors    the policy, kept: evaluation picks among these
-    scratch/resume/step-000010.safetensors       AdamW moments
+    scratch/resume/step-000010.safetensors       AdamW moments, and PPO's critic
     scratch/resume/step-000010.model.safetensors the policy, where only a resume needs it: a run that is being ended
     scratch/resume/step-000010.json              everything else; names the step and the digests of both files
     scratch/resume/state.json                    the same of the checkpoint that counts
@@ -24,6 +24,7 @@ from safetensors.torch import save as save_tensors
 
 from assay.contracts.errors import InvariantError, ObjectMissing
 from assay.storage.artifacts import Artifact
+from assay.training.critic import Critic
 from assay.training.paths import checkpoint_name, model_path
 from assay.training.policy import Policy
 
@@ -47,9 +48,11 @@ def save_checkpoint(
     state: dict[str, Any],
     for_evaluation: bool = True,
     keep: Collection[int] = (),
+    critic: Critic | None = None,
 ) -> None:
     """Write weights, moments, then the state that makes them count. `keep`: older steps a run may go back to."""
-    weights, moments = save_tensors(_weights(policy)), save_tensors(_moments(policy))
+    critics = {} if critic is None else critic.tensors()
+    weights, moments = save_tensors(_weights(policy)), save_tensors(_moments(policy) | critics)
     weights_path = model_path(step) if for_evaluation else f"{_resume_path(step)}.model.safetensors"
     moments_path = f"{_resume_path(step)}.safetensors"
     artifact.write_bytes(weights_path, weights)
@@ -83,13 +86,16 @@ def go_back(artifact: Artifact, step: int, state: dict[str, Any]) -> None:
     artifact.write_bytes(_STATE, json.dumps(record | {"state": state}).encode())
 
 
-def load_checkpoint(artifact: Artifact, policy: Policy) -> ResumePoint | None:
-    """Restore the policy from the newest whole checkpoint; None when there is none."""
+def load_checkpoint(artifact: Artifact, policy: Policy, critic: Critic | None = None) -> ResumePoint | None:
+    """Restore policy and critic from the newest whole checkpoint; None when there is none."""
     found = _read_back(artifact)
     if found is None:
         return None
     _restore_weights(policy, load_tensors(found.weights))
-    _restore_moments(policy, load_tensors(found.moments))
+    moments = load_tensors(found.moments)
+    _restore_moments(policy, moments)
+    if critic is not None:
+        critic.restore(moments)
     policy.updates = found.record["updates"]
     return ResumePoint(found.record["step"], found.record["state"])
 

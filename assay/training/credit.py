@@ -10,12 +10,11 @@ Rewards of groups give every token of a completion the same advantage; a critic 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from assay.contracts.objective import CriticSpec
 from assay.contracts.training import TrainSpec
 from assay.training.advantages import gae, mixed_groups, reward_advantages
 from assay.training.losses import clamped, k1, log_ratio
@@ -50,10 +49,11 @@ class StepBatch:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """Advantages of every token, and the returns a critic learns from: NaN where a completion was not judged."""
+    """Advantages of every token, and the returns a critic learns from: NaN where a completion was not judged, nothing
+    without a critic."""
 
     advantages: TokenValues
-    returns: TokenValues | None = None
+    returns: TokenValues = field(default_factory=list)
 
 
 def assign_credit(batch: StepBatch, spec: TrainSpec) -> Credit:
@@ -91,7 +91,7 @@ def _divergence(batch: StepBatch, spec: TrainSpec) -> list[torch.Tensor]:
 
 
 def _from_critic(batch: StepBatch, values: TokenValues, spec: TrainSpec) -> Credit:
-    critic = spec.loss.critic or CriticSpec()
+    critic = spec.loss.critic
     values_BT = _padded([torch.tensor(tokens) for tokens in values])
     mask_BT = _padded([torch.ones(len(tokens)) for tokens in values])
     advantages_BT = gae(_token_rewards(batch, spec), values_BT, mask_BT, critic.gamma, critic.gae_lambda)

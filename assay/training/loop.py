@@ -28,6 +28,7 @@ from assay.guards.rules import Guards
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import load_checkpoint, save_checkpoint
 from assay.training.credit import Credit, StepBatch, assign_credit, reward_spread
+from assay.training.critic import Critic
 from assay.training.history import read_metrics
 from assay.training.metrics import kl_metrics, mismatch_metrics, rollout_metrics
 from assay.training.policy import Policy
@@ -76,10 +77,12 @@ class GRPOTrainer:
         schedule: PromptSchedule,
         validation: Sequence[PromptRow],
         artifact: Artifact,
+        critic: Critic | None = None,
     ) -> None:
         self.identity = identity
         self.spec = spec
         self.policy = policy
+        self.critic = critic
         self.collector = collector
         self.schedule = schedule
         self.validation_prompts = validation
@@ -118,7 +121,7 @@ class GRPOTrainer:
 
     def _resume(self) -> tuple[int, bool]:
         """(steps already done, whether a guard had stopped the run)."""
-        found = load_checkpoint(self.artifact, self.policy)
+        found = load_checkpoint(self.artifact, self.policy, self.critic)
         if found is None:
             return 0, False
         self.begun_s -= found.state["seconds"]
@@ -139,7 +142,7 @@ class GRPOTrainer:
             "stopped": stopped,
             "seconds": self._seconds(),
         }
-        save_checkpoint(self.artifact, done, self.policy, state)
+        save_checkpoint(self.artifact, done, self.policy, state, critic=self.critic)
 
     def _step(self, step: int) -> tuple[dict[str, float], list[TraceRow]]:
         clock = _Clock()
@@ -153,6 +156,8 @@ class GRPOTrainer:
         clock.lap("score_s")
         credit = assign_credit(batch, self.spec)
         metrics |= update_policy(self.policy, batch, credit.advantages, self.spec)
+        if self.critic is not None:
+            metrics |= self.critic.update(batch, credit.returns, self.spec.updates_per_step)
         clock.lap("update_s")
         self.schedule.observe(_counts(rollouts))
         return metrics | clock.laps, self._traces(step, batch, credit)
@@ -164,6 +169,7 @@ class GRPOTrainer:
             old=self.policy.logprobs(rollouts, self.policy.model),
             reference=self.policy.logprobs(rollouts, self.policy.reference),
             token_budget=self.token_budget,
+            values=None if self.critic is None else self.critic.values(rollouts),
         )
 
     def _compare(self, batch: StepBatch) -> dict[str, float]:
