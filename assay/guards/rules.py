@@ -12,7 +12,7 @@ The state between steps is small and JSON, so a run that is killed and resumed d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ class Tripped:
 @dataclass(slots=True)
 class _RuleState:
     steps_at_stop: int = 0
+    since_step: int = 0
     warned: bool = False
 
 
@@ -64,19 +65,33 @@ class Guards:
         self._states = {name: _RuleState() for name in rules}
 
     def check(self, step: int, metrics: Mapping[str, float]) -> Outcome:
-        """What the rules say about the metrics of one step. Call once a step, in order."""
+        """What the rules say about the metrics of one step. Call once a step, in order.
+
+        A rule is not asked about a metric that this step does not log. Of several findings about one metric the worst
+        is told; among equals that of the rule written last, which is the more special one.
+        """
         where = f"{self._label}: step {step}" if self._label else f"step {step}"
-        found = [_judge(name, rule, self._states[name], step, where, metrics) for name, rule in self._rules.items()]
-        findings = [finding for finding, _ in found if finding is not None]
-        return Outcome(findings, [call for _, call in found if call is not None])
+        asked = {name: rule for name, rule in self._rules.items() if rule.metric in metrics}
+        found = [_judge(name, rule, self._states[name], step, where, metrics) for name, rule in asked.items()]
+        told = zip(asked.values(), (finding for finding, _ in found), strict=True)
+        return Outcome(_worst_of_each_metric(told), [call for _, call in found if call is not None])
 
     def state(self) -> dict[str, Any]:
         """What the rules remember, as JSON."""
-        return {name: [state.steps_at_stop, state.warned] for name, state in self._states.items()}
+        return {name: [state.steps_at_stop, state.since_step, state.warned] for name, state in self._states.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state of the same rules."""
         self._states = {name: _RuleState(*state[name]) for name in self._rules}
+
+
+def _worst_of_each_metric(told: Iterable[tuple[GuardRule, Finding | None]]) -> list[Finding]:
+    worst: dict[str, Finding] = {}
+    for rule, finding in told:
+        known = worst.get(rule.metric)
+        if finding and (known is None or finding.severity == "error" or known.severity != "error"):
+            worst[rule.metric] = finding
+    return list(worst.values())
 
 
 def _reached(rule: GuardRule, value: float, limit: float) -> bool:
@@ -94,8 +109,9 @@ def _judge(
     finite = math.isfinite(value)
     warned, state.warned = state.warned, not finite or _reached(rule, value, rule.warn)
     state.steps_at_stop = state.steps_at_stop + 1 if not finite or _reached(rule, value, rule.stop) else 0
+    state.since_step = state.since_step if state.steps_at_stop > 1 else step
     if state.steps_at_stop >= rule.patience_steps or not finite:
-        call = Tripped(name, rule, step - state.steps_at_stop + 1)
+        call = Tripped(name, rule, state.since_step)
         again = rule.action == "warn" and warned and state.steps_at_stop != rule.patience_steps
         return None if again else _tripped(call, where, value), call
     if state.warned and not warned:

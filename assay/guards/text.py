@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 CHAT_MARKERS = (
     "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>",
@@ -41,3 +42,13 @@ def _script(letter: str) -> str:
     """First word of the letter's Unicode name: LATIN, CYRILLIC, CJK, …; mathematical letters count as Latin."""
     name = unicodedata.name(letter, "UNNAMED").split()[0]
     return "LATIN" if name in {"MATHEMATICAL", "SCRIPT", "DOUBLE-STRUCK", "BLACK-LETTER", "FULLWIDTH"} else name
+
+
+def distinct_share(tokens: Sequence[int], n: int = 4, tail: int = 512) -> float:
+    """Distinct n-grams over all n-grams of the last `tail` tokens: 1 in prose, near 0 in a loop (F21, F24).
+
+    distinct-n, 1510.03055 §5.2. A completion too short for two n-grams repeats nothing: 1.
+    """
+    end = tokens[-tail:]
+    grams = [tuple(end[start : start + n]) for start in range(len(end) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else 1.0

@@ -25,6 +25,7 @@ from assay.contracts.records import PromptRow, TraceRow
 from assay.contracts.schedule import Allocation, PromptSchedule
 from assay.contracts.training import TrainSpec
 from assay.guards.rules import Guards
+from assay.guards.trends import Trends
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import load_checkpoint, save_checkpoint
 from assay.training.credit import Credit, StepBatch, assign_credit, reward_spread
@@ -88,6 +89,7 @@ class GRPOTrainer:
         self.validation_prompts = validation
         self.artifact = artifact
         self.guards = Guards(spec.guards, label=f"{identity.arm}/seed{identity.seed}")
+        self.trends = Trends(len(validation))
         self.token_budget = max(task.max_completion_tokens for task in collector.tasks.values())
         self.validation: dict[int, float] = {}
         self.findings: list[Finding] = []
@@ -101,9 +103,12 @@ class GRPOTrainer:
         done = start
         while done < self.spec.steps and not stopped:
             metrics, traces = self._step(done)
-            stopped = self._guard(done, metrics)
             done += 1
-            if self._due(done, self.spec.validate_every_steps) or stopped:
+            if self._due(done, self.spec.validate_every_steps):
+                metrics["validation_accuracy"] = self.validation[done] = self._validate()
+            metrics |= self.trends.observe(metrics)
+            stopped = self._guard(done - 1, metrics)
+            if stopped and done not in self.validation:
                 metrics["validation_accuracy"] = self.validation[done] = self._validate()
             recorder.add(done - 1, metrics, traces)
             if self._due(done, self.spec.checkpoint_every_steps) or stopped:
@@ -127,6 +132,7 @@ class GRPOTrainer:
         self.begun_s -= found.state["seconds"]
         self.schedule.restore(found.state["schedule"])
         self.guards.restore(found.state["guards"])
+        self.trends.restore(found.state["trends"])
         self.validation = {int(step): value for step, value in found.state["validation"].items()}
         self.findings = [Finding(**finding) for finding in found.state["findings"]]
         return found.step, found.state["stopped"]
@@ -137,6 +143,7 @@ class GRPOTrainer:
         state: dict[str, Any] = {
             "schedule": self.schedule.state(),
             "guards": self.guards.state(),
+            "trends": self.trends.state(),
             "validation": self.validation,
             "findings": [finding.model_dump(mode="json") for finding in self.findings],
             "stopped": stopped,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from statistics import fmean, median, pstdev
 
-from assay.guards.text import is_repetitive
+from assay.guards.text import distinct_share, is_repetitive
 from assay.training.rollout import Rollout
 from assay.verifiers.extract import boxed
 
@@ -27,6 +27,7 @@ def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
         "verifier_failed_share": _share(rollout.verdict.status in ("error", "timeout") for rollout in rollouts),
         "truncated_share": _share(rollout.completion.finish_reason == "length" for rollout in rollouts),
         "repetition_share": _share(is_repetitive(rollout.completion.text) for rollout in rollouts),
+        "distinct_share": fmean(distinct_share(rollout.completion.tokens) for rollout in rollouts),
         "duplicate_excess_share": duplicate_excess(rollouts),
         "completion_tokens_mean": fmean(lengths),
         "completion_tokens_median": float(median(lengths)),
