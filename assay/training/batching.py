@@ -60,6 +60,13 @@ def collate(items: Sequence[Tokens], rows: list[int], device: torch.device) -> T
     return TokenBatch(rows, *tensors)
 
 
+def blank(device: torch.device) -> TokenBatch:
+    """A micro-batch of no completions: two positions, neither of them sampled."""
+    ones = torch.ones(1, 2, dtype=torch.long, device=device)
+    target_BT = torch.zeros(1, 1, dtype=torch.long, device=device)
+    return TokenBatch([], torch.zeros_like(ones), ones, ones.cumsum(-1) - 1, target_BT, target_BT.float())
+
+
 def micro_batches(items: Sequence[Tokens], rows: Sequence[int], budget_tokens: int) -> list[list[int]]:
     """Rows grouped by length so that no collated tensor, padding included, is over the budget; every row is in exactly
     one (F07). A sequence longer than the budget makes a micro-batch of its own.
@@ -76,6 +83,12 @@ def micro_batches(items: Sequence[Tokens], rows: Sequence[int], budget_tokens: i
             batches.append([row])
             prompt_width, completion_width = prompt, completion
     return batches
+
+
+def shared_rows(items: Sequence[Tokens], rows: Sequence[int], ways: int) -> list[list[int]]:
+    """The rows of each of so many processes: dealt out by length, so that all have about as much to do."""
+    ordered = sorted(rows, key=lambda row: (sum(_widths(items[row])), row))
+    return [ordered[first::ways] for first in range(ways)]
 
 
 def _widths(item: Tokens) -> tuple[int, int]:

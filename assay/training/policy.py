@@ -1,86 +1,121 @@
 """The policy: a model, its frozen reference, AdamW, and the log-probs of completions under each.
 
-One definition of a log-prob serves loss, KL and checks: log softmax(logits / temperature) of the sampled token, in
-fp32, no top-p or top-k (F09).
+`Policy` holds everything in each process and sums gradients over them: plain torch, the only way of one process, and
+ZeRO 0 of several. `assay.training.zero.ZeroPolicy` shares memory out with DeepSpeed behind the same methods:
+
+    logprobs                        of all completions, before the update
+    batches, token_logprobs,
+    backward, update                one update: this process's completions, the loss of each micro-batch, AdamW
+    sampled                         the model that a sampler in this process may run by itself
+    named_weights                   for other samplers: as the model computes with them
+    weights, moments, restore       for checkpoints: whole and in fp32, whatever holds them in pieces
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
-from assay.contracts.training import OptimizerSpec
-from assay.training.batching import TokenBatch, Tokens, collate, micro_batches
+from assay.contracts.training import LoRASpec, OptimizerSpec
+from assay.training.batching import TokenBatch, Tokens, collate, micro_batches, shared_rows
+from assay.training.logprobs import token_logprobs
+from assay.training.lora import add_adapters, frozen_twin, merged
+from assay.training.rates import learning_rate
+from assay.training.recompute import recomputing
+from assay.training.world import World
 
-
-def token_logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float) -> torch.Tensor:
-    """Log-probs of a micro-batch's completion tokens under a model, nats, shape (B, T); zero on padding.
-
-    Padding is cleared here, before any exponential: e^r of an unlikely pad id is infinite, and inf · 0 is NaN.
-    """
-    logits_BTV = model(
-        input_ids=batch.input_BS,
-        attention_mask=batch.attention_BS,
-        position_ids=batch.position_BS,
-        use_cache=False,
-        logits_to_keep=batch.target_BT.shape[1] + 1,
-    ).logits[:, :-1]
-    logprobs_BTV = torch.log_softmax(logits_BTV.float() / temperature, dim=-1)
-    return logprobs_BTV.gather(-1, batch.target_BT[..., None])[..., 0].masked_fill(batch.mask_BT == 0, 0.0)
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_VALUE = "value"
+"""Beside the moments of an adapter: its own value, which merged weights do not tell."""
 
 
 class Policy:
     """A trainable model with its reference and optimizer."""
 
     def __init__(
-        self, model: PreTrainedModel, spec: OptimizerSpec, temperature: float, micro_batch_tokens: int
+        self,
+        model: PreTrainedModel,
+        spec: OptimizerSpec,
+        temperature: float,
+        micro_batch_tokens: int,
+        *,
+        total_updates: int = 0,
+        lora: LoRASpec | None = None,
+        recompute: bool = False,
+        world: World = World(),
     ) -> None:
         self.model = model
-        self.reference = copy.deepcopy(model).eval().requires_grad_(False)
         self.spec = spec
         self.temperature = temperature
         self.micro_batch_tokens = micro_batch_tokens
+        self.total_updates = total_updates
+        self.lora = lora
+        self.recompute = recompute
+        self.world = world
         self.updates = 0
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=spec.learning_rate,
-            betas=(spec.beta1, spec.beta2),
-            eps=spec.eps,
-            weight_decay=spec.weight_decay,
-        )
+        self.rate_scale = 1.0
+        """Of the whole schedule; each rollback halves it."""
+        self.reference = self._split_off_reference()
+        self.sampled = model
+        self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.trained_count = sum(parameter.numel() for parameter in self.trained.values())
+        self.optimizer = adamw(list(self.trained.values()), spec)
+
+    def _split_off_reference(self) -> PreTrainedModel:
+        """The start model, frozen; adapters go into the policy alone."""
+        if self.lora is None:
+            return copy.deepcopy(self.model).eval().requires_grad_(False)
+        reference = frozen_twin(self.model)
+        add_adapters(self.model, self.lora)
+        return reference
 
     def batches(self, items: Sequence[Tokens], rows: Sequence[int]) -> list[TokenBatch]:
-        """The rows as micro-batches within the token budget, on the model's device."""
-        groups = micro_batches(items, rows, self.micro_batch_tokens)
+        """This process's share of the rows as micro-batches within the token budget, on the model's device."""
+        mine = shared_rows(items, rows, self.world.rank.of)[self.world.rank.index]
+        groups = micro_batches(items, mine, self.micro_batch_tokens)
         return [collate(items, group, self.model.device) for group in groups]
 
     @torch.no_grad()
     def logprobs(self, items: Sequence[Tokens], model: PreTrainedModel) -> list[list[float]]:
         """Per-token log-probs of all items under `model` (the policy's own or its reference)."""
-        result: list[list[float]] = [[] for _ in items]
+        mine: dict[int, list[float]] = {}
         for batch in self.batches(items, range(len(items))):
-            scores_BT = token_logprobs(model, batch, self.temperature)
-            for row, values in zip(batch.rows, scores_BT.tolist(), strict=True):
-                result[row] = values[: len(items[row].completion_tokens)]
-        return result
+            scores_BT = self._scores(model, batch)
+            for place, row in enumerate(batch.rows):
+                mine[row] = scores_BT[place, : len(items[row].completion_tokens)].tolist()
+        found = {row: values for share in self.world.gather(mine) for row, values in share.items()}
+        return [found[row] for row in range(len(items))]
+
+    def _scores(self, model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
+        return token_logprobs(model, batch, self.temperature)
+
+    def token_logprobs(self, batch: TokenBatch) -> torch.Tensor:
+        """Log-probs of a micro-batch under the policy, with gradient. Shape (B, T)."""
+        with recomputing(self.model, self.recompute):
+            return self._scores(self.model, batch)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradient of a micro-batch's share of the update's loss."""
+        loss.backward()  # type: ignore[no-untyped-call]
 
     def learning_rate(self) -> float:
-        """Rate of the next update: linear warm-up, then constant (F15)."""
-        return self.spec.learning_rate * min(1.0, (self.updates + 1) / max(1, self.spec.warmup_steps))
+        """Rate of the next update."""
+        return self.rate_scale * learning_rate(self.spec, self.updates, self.total_updates)
 
     def update(self) -> GradientStats:
         """Clip the accumulated gradients, step AdamW, clear them.
 
         A gradient that is not finite is not applied: its norm makes a guard stop the run, with the weights still whole.
         """
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.max_grad_norm))
-        parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        stats = GradientStats(norm=norm, rms=norm / parameters**0.5, learning_rate=self.learning_rate())
+        self._sum_gradients()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), self.spec.max_grad_norm))
+        stats = self._stats(norm)
         for group in self.optimizer.param_groups:
             group["lr"] = stats.learning_rate
         if math.isfinite(norm):
@@ -88,6 +123,83 @@ class Policy:
         self.optimizer.zero_grad(set_to_none=True)
         self.updates += 1
         return stats
+
+    def _sum_gradients(self) -> None:
+        """Over the processes; one without completions adds nothing."""
+        if self.world.rank.of > 1:
+            for parameter in self.trained.values():
+                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                self.world.sum_(parameter.grad)
+
+    def _stats(self, norm: float) -> GradientStats:
+        return GradientStats(norm=norm, rms=norm / self.trained_count**0.5, learning_rate=self.learning_rate())
+
+    @torch.no_grad()
+    def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every parameter once, whole, under its Hugging Face name, as the model computes with it."""
+        yield from self._model_weights() if self.lora is None else merged(dict(self._model_weights()), self.lora).items()
+
+    def _model_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        return ((name, self._whole(parameter)) for name, parameter in self.model.named_parameters())
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The same in fp32, in host memory; tied tensors share storage and come under their first name."""
+        found = {name: _stored(self._value(parameter)) for name, parameter in self.model.named_parameters()}
+        return found if self.lora is None else merged(found, self.lora)
+
+    def moments(self) -> dict[str, torch.Tensor]:
+        """AdamW's state by `parameter.moment`; of adapters their values too."""
+        found = {f"{name}.{key}": t for name, p in self.trained.items() for key, t in self._moments(p).items()}
+        if self.lora is not None:
+            found |= {f"{name}.{_VALUE}": self._value(parameter) for name, parameter in self.trained.items()}
+        return {name: _stored(tensor) for name, tensor in found.items()}
+
+    def counters(self) -> dict[str, Any]:
+        """What else an exact resume needs, as JSON."""
+        return {"updates": self.updates}
+
+    @torch.no_grad()
+    def restore(
+        self, weights: Mapping[str, torch.Tensor], moments: Mapping[str, torch.Tensor], counters: Mapping[str, Any]
+    ) -> None:
+        """Become the policy that gave these, whatever number of processes it had."""
+        for name, parameter in self.trained.items():
+            self._set_value(parameter, weights[name] if self.lora is None else moments[f"{name}.{_VALUE}"])
+            state = {key: moments[f"{name}.{key}"] for key in MOMENTS if f"{name}.{key}" in moments}
+            self._set_moments(parameter, state)
+        self.updates = counters["updates"]
+
+    def _whole(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+        return parameter.detach()
+
+    def _value(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+        """The value that AdamW steps, or that is frozen."""
+        return parameter.detach()
+
+    def _set_value(self, parameter: torch.nn.Parameter, value: torch.Tensor) -> None:
+        parameter.copy_(value)
+
+    def _moments(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        state = self.optimizer.state.get(parameter, {})
+        return {key: state[key] for key in MOMENTS if key in state}
+
+    def _set_moments(self, parameter: torch.nn.Parameter, state: Mapping[str, torch.Tensor]) -> None:
+        self.optimizer.state.pop(parameter, None)
+        if state:
+            placed = {key: tensor.to(parameter.device) for key, tensor in state.items()}
+            self.optimizer.state[parameter] = placed | {"step": state["step"].cpu()}
+
+
+def adamw(parameters: list[torch.nn.Parameter], spec: OptimizerSpec) -> torch.optim.AdamW:
+    """AdamW with the spec's settings; its rate is set at each update."""
+    betas = (spec.beta1, spec.beta2)
+    return torch.optim.AdamW(
+        parameters, lr=spec.learning_rate, betas=betas, eps=spec.eps, weight_decay=spec.weight_decay
+    )
+
+
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().float().cpu().contiguous()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ One transfer from the device for each micro-batch, however many figures there ar
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import reduce
 
 import torch
 
@@ -13,6 +14,7 @@ from assay.contracts.objective import Recipe
 from assay.training.losses import Importance
 from assay.training.metrics import largest
 from assay.training.policy import GradientStats
+from assay.training.world import World
 
 
 class UpdateTotals:
@@ -29,7 +31,9 @@ class UpdateTotals:
     def add(
         self, loss: torch.Tensor, ratio_BT: torch.Tensor, importance: Importance, mask_BT: torch.Tensor, recipe: Recipe
     ) -> None:
-        """Figures of one micro-batch, over its real tokens."""
+        """Figures of one micro-batch, over its real tokens; a blank one has none."""
+        if not mask_BT.any():
+            return
         ratio = ratio_BT.detach()[mask_BT]
         raw, weight, cut = (tensor[mask_BT] for tensor in importance)
         outside = (ratio < 1 - recipe.clip_low) | (ratio > 1 + recipe.clip_high)
@@ -51,6 +55,16 @@ class UpdateTotals:
         self.updates += 1
         self.grad_norm, self.grad_rms = largest(self.grad_norm, stats.norm), largest(self.grad_rms, stats.rms)
         self.learning_rate = stats.learning_rate
+
+    def share(self, world: World) -> None:
+        """Make the figures of this process those of all of them. Updates are made together, so they agree already."""
+        told = world.gather((dict(self.sums), dict(self.highest), dict(self.lowest)))
+        for name in {name for sums, _, _ in told for name in sums}:
+            self.sums[name] = sum(sums.get(name, 0.0) for sums, _, _ in told)
+        for name in {name for _, highest, _ in told for name in highest}:
+            self.highest[name] = reduce(largest, (highest.get(name, 1.0) for _, highest, _ in told))
+        for name in {name for _, _, lowest in told for name in lowest}:
+            self.lowest[name] = -reduce(largest, (-lowest.get(name, 1.0) for _, _, lowest in told))
 
     def metrics(self) -> dict[str, float]:
         """The step's update metrics. Without a single mixed group nothing is updated: no gradient, ratios 1."""

@@ -14,7 +14,7 @@ from assay.contracts.training import TrainSpec
 from assay.training.batching import TokenBatch
 from assay.training.credit import StepBatch, TokenValues
 from assay.training.losses import Averaging, importance_weights, kl_loss, policy_loss
-from assay.training.policy import Policy, token_logprobs
+from assay.training.policy import Policy
 from assay.training.totals import UpdateTotals
 
 
@@ -23,6 +23,7 @@ def update_policy(policy: Policy, batch: StepBatch, advantages: TokenValues, spe
     totals = UpdateTotals()
     for share in shares(batch.group_sizes, spec.updates_per_step):
         _update_once(policy, batch, advantages, share, spec, totals)
+    totals.share(policy.world)
     return totals.metrics()
 
 
@@ -43,7 +44,8 @@ def _update_once(
         return
     micros = policy.batches(batch.rollouts, rows)
     tokens = sum(len(batch.rollouts[row].completion.tokens) for row in share)
-    average = Averaging(normaliser, len(share), tokens, batch.token_budget, len(micros))
+    cuts = sum(policy.world.gather(sum(bool(micro.rows) for micro in micros)))
+    average = Averaging(normaliser, len(share), tokens, batch.token_budget, cuts)
     for micro in micros:
         _backward(policy, batch, micro, advantages, average, spec, totals)
     totals.updated(policy.update())
@@ -60,9 +62,9 @@ def _backward(
 ) -> None:
     old_BT, mask_BT, recipe = micro.pad(batch.old), micro.mask_BT, spec.loss.recipe
     importance = importance_weights(old_BT, micro.pad(batch.sampler), mask_BT, spec.mismatch)
-    logprobs_BT = token_logprobs(policy.model, micro, policy.temperature)
+    logprobs_BT = policy.token_logprobs(micro)
     surrogate = policy_loss(spec.loss.objective, recipe, logprobs_BT, old_BT, micro.pad(advantages), mask_BT)
     kl_BT = kl_loss(logprobs_BT, micro.pad(batch.reference), old_BT, spec.kl)
     loss = average(importance.weights_BT * surrogate.losses_BT + kl_BT, mask_BT)
-    loss.backward()  # type: ignore[no-untyped-call]
+    policy.backward(loss)
     totals.add(loss, surrogate.ratio_BT, importance, mask_BT.bool(), recipe)

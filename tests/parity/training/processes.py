@@ -1,0 +1,159 @@
+"""Training processes for tests: each runs jobs, one after the other, on the same synthetic rollouts.
+
+    python -m tests.parity.training.processes FOLDER '{"zero2": {"updates": [0, 3], "scale": {"zero_stage": 2}}}'
+
+A job trains a tiny policy. What the first process finds comes back as files of FOLDER/zero2: weights, moments,
+counters, metrics and log-probs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.parity.training.models import tiny_model
+
+ROOT = Path(__file__).parents[3]
+DEADLINE_S = 300
+
+
+def run(world: int, folder: Path, jobs: dict[str, Any]) -> dict[str, Any]:
+    """The jobs in `world` processes; returns by name what the first process left."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | place | {"TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
+    argv = [sys.executable, "-m", "tests.parity.training.processes", str(folder), json.dumps(jobs)]
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
+    started = [
+        subprocess.Popen(argv, env=environment | rank, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for rank in ranks
+    ]
+    told = [process.communicate(timeout=DEADLINE_S)[0].decode() for process in started]
+    assert [process.returncode for process in started] == [0] * world, "\n".join(told)
+    assert not (folder / "extensions").exists(), "something was compiled"
+    return {name: found(folder / name) for name in jobs}
+
+
+def found(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    notes = json.loads((folder / "notes.json").read_text())
+    return notes | {name: load_file(folder / f"{name}.safetensors") for name in ("weights", "moments", "sampled")}
+
+
+def main(folder: Path, jobs: dict[str, Any]) -> None:
+    import torch
+
+    from assay.contracts.scale import Rank
+    from assay.training.world import joined
+
+    torch.set_num_threads(1)
+    rank = Rank.from_environment()
+    with joined(rank, torch.device("cpu"), 120) as world:
+        for name, job in jobs.items():
+            train(job, world, folder / name)
+
+
+def train(job: dict[str, Any], world: Any, save: Path) -> None:
+    """Build the policy, restore it, update it, and leave what came of it."""
+    from assay.training.update import update_policy
+
+    spec = train_spec(job.get("spec", {}))
+    policy = make_policy(job, spec, world)
+    first, last = job["updates"]
+    if "load" in job:
+        start = found(Path(job["load"]))
+        policy.restore(start["weights"], start["moments"], start["counters"])
+    metrics = []
+    for step in range(first, last):
+        batch, advantages = step_batch(policy, step)
+        metrics.append(update_policy(policy, batch, advantages, spec))
+    leave(policy, metrics, save)
+
+
+def make_policy(job: dict[str, Any], spec: Any, world: Any) -> Any:
+    from assay.contracts.scale import Scale
+    from assay.training.policy import Policy
+    from assay.training.zero import ZeroPolicy
+
+    scale = Scale.model_validate(job.get("scale", {}))
+    model, settings = tiny_model(**job.get("model", {})), (spec.optimizer, spec.temperature, job.get("budget", 60))
+    if scale.stage(spec.engine.dtype):
+        return ZeroPolicy(model, *settings, engine=spec.engine, scale=scale, total_updates=4, world=world)
+    return Policy(
+        model,
+        *settings,
+        lora=spec.engine.lora,
+        recompute=scale.activation_checkpointing,
+        total_updates=4,
+        world=world,
+    )
+
+
+def train_spec(changes: dict[str, Any]) -> Any:
+    from assay.contracts.training import TrainSpec
+
+    optimizer = {"learning_rate": 3e-3, "warmup_steps": 2, "weight_decay": 0.01, "schedule": "linear"}
+    return TrainSpec.model_validate({"steps": 4, "optimizer": optimizer, "kl": {"coefficient": 0.05}} | changes)
+
+
+def step_batch(policy: Any, step: int) -> tuple[Any, list[list[float]]]:
+    """Three groups of four completions of mixed lengths, with advantages; the same in every process."""
+    from assay.training.credit import StepBatch
+
+    rollouts = synthetic_rollouts(step)
+    old = policy.logprobs(rollouts, policy.model)
+    reference = policy.logprobs(rollouts, policy.reference)
+    for rollout, values in zip(rollouts, old, strict=True):
+        object.__setattr__(rollout.completion, "logprobs", tuple(values))
+    worth = [float(place % 4 - 1.5) for place in range(len(rollouts))]
+    advantages = [[value] * len(r.completion.tokens) for value, r in zip(worth, rollouts, strict=True)]
+    return StepBatch(rollouts, [4, 4, 4], old, reference, 12), advantages
+
+
+def synthetic_rollouts(step: int) -> list[Any]:
+    from assay.contracts.records import PromptRow, Verdict
+    from assay.contracts.sampling import Completion
+    from assay.training.rollout import Rollout
+
+    draw, found = random.Random(step), []
+    for group in range(3):
+        prompt = tokens(draw, 3 + 2 * group)
+        row = PromptRow(f"toy/{group}", "toy", "train", "q", "1", "all", "q", prompt)
+        for sample in range(4):
+            written = tuple(tokens(draw, draw.randrange(1, 9)))
+            completion = Completion("text", written, (-1.0,) * len(written), "stop")
+            found.append(Rollout(row, sample, 0, completion, Verdict("wrong", 0.0), {"correct": 0.0}, 0.0))
+    return found
+
+
+def tokens(draw: random.Random, count: int) -> list[int]:
+    return [draw.randrange(258) for _ in range(count)]
+
+
+def leave(policy: Any, metrics: Sequence[dict[str, float]], folder: Path) -> None:
+    """Gathering is everybody's work; writing is the first's."""
+    from safetensors.torch import save_file
+
+    sampled = {name: tensor.float().contiguous().clone() for name, tensor in policy.named_weights()}
+    files = {"weights": policy.weights(), "moments": policy.moments(), "sampled": sampled}
+    notes = {"counters": policy.counters(), "metrics": metrics, "logprobs": step_batch(policy, 99)[0].old}
+    held = {name: float(p.detach().float().sum()) for name, p in policy.sampled.named_parameters()}
+    if policy.world.rank.leads:
+        folder.mkdir(parents=True)
+        for name, tensors in files.items():
+            save_file(tensors, folder / f"{name}.safetensors")
+        (folder / "notes.json").write_text(json.dumps(notes | {"held": held}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
