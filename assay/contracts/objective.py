@@ -102,9 +102,15 @@ class LossSpec(Frozen):
         name, recipe, ppo = self.objective, self.recipe, self.objective == "ppo"
         bound = 1 + recipe.clip_high
         return [
-            (ppo and recipe.advantage != "gae", f"ppo's advantage is gae, not {recipe.advantage}; leave `advantage` out"),
+            (
+                ppo and recipe.advantage != "gae",
+                f"ppo's advantage is gae, not {recipe.advantage}; leave `advantage` out",
+            ),
             (not ppo and recipe.advantage == "gae", f"{name} has no critic for advantage gae; use objective ppo"),
-            (not ppo and self.critic != CriticSpec(), f"{name} has no critic; leave `critic` out, or use objective ppo"),
+            (
+                not ppo and self.critic != CriticSpec(),
+                f"{name} has no critic; leave `critic` out, or use objective ppo",
+            ),
             (
                 recipe.ratio != "token" and recipe.normaliser != "response",
                 f"{name} has one ratio a completion: normaliser {recipe.normaliser} would weigh it by length; "

@@ -144,7 +144,9 @@ def critic_for(spec: TrainSpec, model: PreTrainedModel) -> Critic | None:
 
 def explained(values: TokenValues, returns: TokenValues) -> float:
     """1 − Var(R − V) / Var(R) over judged tokens: 1 for a perfect critic, 0 for one that says the same of all."""
-    pairs = [(v, r) for row in zip(values, returns, strict=True) for v, r in zip(*row, strict=True) if not math.isnan(r)]
+    pairs = [
+        (v, r) for row in zip(values, returns, strict=True) for v, r in zip(*row, strict=True) if not math.isnan(r)
+    ]
     value, target = torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2).unbind(-1)
     spread = float(target.var(correction=0)) if pairs else 0.0
     return 1.0 - float((target - value).var(correction=0)) / spread if spread > 0 else 0.0

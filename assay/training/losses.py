@@ -31,7 +31,7 @@ import torch
 from assay.contracts.objective import KLSpec, MismatchSpec, Normaliser, Objective, Ratio, Recipe
 
 LOG_MAX = 20.0
-"""Ratios of trainer and sampler are computed up to e^20: a number that can still be plotted, and any cap is below it."""
+"""Ratios of trainer and sampler are computed up to e^20: a number that can be plotted and is beyond any sensible cap."""
 
 
 def token_ratio(logprobs_BT: torch.Tensor, old_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:

@@ -158,7 +158,9 @@ def test_the_weighted_k3_is_trls_bias_correction(tensors: Tensors) -> None:
     ones_BT = torch.ones_like(tensors["old"])
     kl = KLSpec(estimator="k3_weighted_loss", coefficient=BETA)
     found = by_assay(tensors, LossSpec(), kl, ones_BT)
-    torch.testing.assert_close(found, by_trl(tensors, LossSpec(), "grpo", ones_BT, use_bias_correction_kl=True), **EXACT)
+    torch.testing.assert_close(
+        found, by_trl(tensors, LossSpec(), "grpo", ones_BT, use_bias_correction_kl=True), **EXACT
+    )
 
 
 def test_bnpo_over_micro_batches_is_trls_gradient_accumulation(tensors: Tensors) -> None:

@@ -13,7 +13,7 @@ import torch
 from assay.contracts.sampling import SampleRequest
 from assay.contracts.seeds import derive
 from assay.sampling.torch_engine import TorchSampler
-from assay.training.losses import k3
+from assay.training.losses import k3, log_ratio
 from assay.training.metrics import duplicate_excess, is_repetitive, kl_metrics, mismatch_metrics, rollout_metrics
 from assay.training.rollout import Rollout
 
@@ -84,7 +84,7 @@ def test_mismatch_is_the_mean_and_the_largest_gap_over_tokens() -> None:
 def test_the_kl_metric_is_the_k3_of_the_losses() -> None:
     """One formula in two places must not drift apart (F26)."""
     policy, ref = [[-1.0, -4.0], [-0.2]], [[-2.0, -1.0], [-0.2]]
-    values = k3(torch.tensor([-1.0, -4.0, -0.2]), torch.tensor([-2.0, -1.0, -0.2]))
+    values = k3(log_ratio(torch.tensor([-1.0, -4.0, -0.2]), torch.tensor([-2.0, -1.0, -0.2])))
     found = kl_metrics(policy, ref)
     assert found["kl"] == pytest.approx(float(values.mean()), rel=1e-5)
     assert found["kl_max"] == pytest.approx(float(values.max()), rel=1e-5)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import replace
-from statistics import fmean
 from typing import Any
 
 import pytest
 import torch
 
 from assay.contracts.training import TrainSpec
-from assay.training.losses import Normaliser, clipped_loss, importance_weights, kl_loss
+from assay.training.credit import StepBatch, assign_credit, reward_spread
+from assay.training.losses import Averaging, importance_weights, kl_loss, policy_loss
 from assay.training.policy import Policy
 from assay.training.rollout import Rollout
-from assay.training.update import StepBatch, _shares, advantages, reward_spread, update_policy
+from assay.training.update import shares, update_policy
 
 BUDGET = 12
 
@@ -39,10 +38,14 @@ def step_batch(policy: Policy, rollouts: list[Rollout], reference: Any = None) -
     return StepBatch(sampled, [4, 4, 4], old, policy.logprobs(rollouts, reference or policy.reference), BUDGET)
 
 
+def advantages(batch: StepBatch, spec: TrainSpec) -> list[list[float]]:
+    return assign_credit(batch, spec).advantages
+
+
 def gradient_of_the_whole(policy: Policy, batch: StepBatch, spec: TrainSpec) -> list[torch.Tensor]:
     """One sequence at a time, no padding at all, from the losses module's tested parts."""
     tokens = sum(len(rollout.completion.tokens) for rollout in batch.rollouts)
-    normaliser = Normaliser(spec.loss.normaliser, len(batch.rollouts), tokens, BUDGET)
+    average = Averaging(spec.loss.recipe.normaliser, len(batch.rollouts), tokens, BUDGET)
     chosen = advantages(batch, spec)
     policy.model.zero_grad()
     for row, rollout in enumerate(batch.rollouts):
@@ -51,25 +54,27 @@ def gradient_of_the_whole(policy: Policy, batch: StepBatch, spec: TrainSpec) -> 
         new = torch.log_softmax(logits / spec.temperature, -1)
         new_1T = new.gather(-1, torch.tensor(rollout.completion.tokens)[:, None])[None, :, 0]
         old_1T, ref_1T = torch.tensor([batch.old[row]]), torch.tensor([batch.reference[row]])
-        weights_1T = importance_weights(old_1T, torch.tensor([batch.sampler[row]]), spec.loss.importance_cap)
-        losses_1T = clipped_loss(new_1T, old_1T, torch.tensor([chosen[row]]), weights_1T, spec.loss)
-        normaliser(losses_1T + kl_loss(new_1T, ref_1T, spec.kl), torch.ones_like(new_1T)).backward()
+        ones_1T = torch.ones_like(new_1T)
+        sampler_1T, advantage_1T = torch.tensor([batch.sampler[row]]), torch.tensor([chosen[row]])
+        weights_1T = importance_weights(old_1T, sampler_1T, ones_1T, spec.mismatch).weights_BT
+        found = policy_loss(spec.loss.objective, spec.loss.recipe, new_1T, old_1T, advantage_1T, ones_1T)
+        average(weights_1T * found.losses_BT + kl_loss(new_1T, ref_1T, old_1T, spec.kl), ones_1T).backward()
     gradients = [parameter.grad.clone() for parameter in policy.model.parameters()]
     policy.model.zero_grad()
     return gradients
 
 
-@pytest.mark.parametrize("normaliser", ["grpo", "dapo", "dr_grpo"])
+@pytest.mark.parametrize("objective", ["grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce++"])
 @pytest.mark.parametrize("kl", [{"coefficient": 0.0}, {"coefficient": 0.5}, {"estimator": "k1_reward"}])
 def test_the_accumulated_gradient_is_that_of_the_whole_update(
     make_model: Any,
     rollouts: list[Rollout],
     monkeypatch: pytest.MonkeyPatch,
-    normaliser: str,
+    objective: str,
     kl: dict[str, Any],
 ) -> None:
     """Completions of zero advantage are left out of the forward pass, never out of the normaliser (F16)."""
-    spec = train_spec(loss={"normaliser": normaliser}, kl=kl)
+    spec = train_spec(loss={"objective": objective}, kl=kl)
     policy = make_policy(make_model, spec, micro_batch_tokens=40)
     batch = step_batch(policy, rollouts, reference=make_model(seed=1, spread=0.1))
     expected = gradient_of_the_whole(policy, batch, spec)
@@ -96,26 +101,6 @@ def test_groups_without_a_spread_change_nothing(make_model: Any, rollouts: list[
     assert reward_spread(batch) == {"mixed_group_share": 0.0}
 
 
-@pytest.mark.parametrize("scale", [True, False])
-def test_a_kl_in_the_reward_is_taken_off_after_normalisation(
-    make_model: Any, rollouts: list[Rollout], scale: bool
-) -> None:
-    """Inside it, the KL noise of a group of equal rewards (the third) would be blown up to unit variance."""
-    spec = train_spec(kl={"estimator": "k1_reward", "coefficient": 0.5}, loss={"scale_by_std": scale})
-    policy = make_policy(make_model, spec)
-    batch = step_batch(policy, rollouts, reference=make_model(seed=1))
-    penalties = [0.5 * (sum(old) - sum(ref)) for old, ref in zip(batch.old, batch.reference, strict=True)]
-    found = advantages(batch, spec)
-    for start in (0, 4, 8):
-        rewards = [rollout.reward for rollout in rollouts[start : start + 4]]
-        deviation = statistics.stdev(rewards) + 1e-4 if scale else 1.0
-        penalty = penalties[start : start + 4]
-        expected = [
-            (r - fmean(rewards)) / deviation - (p - fmean(penalty)) for r, p in zip(rewards, penalty, strict=True)
-        ]
-        assert found[start : start + 4] == pytest.approx(expected, abs=1e-4)
-
-
 def test_the_first_update_of_a_step_is_on_policy_and_later_ones_are_not(
     make_model: Any, rollouts: list[Rollout]
 ) -> None:
@@ -135,10 +120,10 @@ def test_the_first_update_of_a_step_is_on_policy_and_later_ones_are_not(
 @pytest.mark.parametrize("updates", [1, 2, 3, 5])
 def test_updates_share_out_whole_groups_and_leave_none_out(updates: int) -> None:
     sizes = [2, 5, 3, 4]
-    shares = _shares(sizes, updates)
-    assert sorted(row for share in shares for row in share) == list(range(14))
+    dealt = shares(sizes, updates)
+    assert sorted(row for share in dealt for row in share) == list(range(14))
     starts = [0, 2, 7, 10]
-    for share in shares:
+    for share in dealt:
         for start, size in zip(starts, sizes, strict=True):
             assert len(set(range(start, start + size)) & set(share)) in (0, size)
 

@@ -1,0 +1,111 @@
+"""What a step's completions are worth: rewards, the KL in the reward, and a critic's view, against literal loops."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from assay.contracts.training import TrainSpec
+from assay.training.credit import StepBatch, assign_credit, reward_spread
+from assay.training.rollout import Rollout
+
+BETA = 0.5
+
+
+def step_batch(rollouts: list[Rollout], values: bool = False) -> StepBatch:
+    """Log-probs and values that depend on row and token."""
+
+    def numbers(scale: float) -> list[list[float]]:
+        return [
+            [scale * math.sin(7 * i + 3 * t + scale) for t in range(len(r.completion.tokens))]
+            for i, r in enumerate(rollouts)
+        ]
+
+    return StepBatch(rollouts, [4, 4, 4], numbers(1.0), numbers(0.8), 12, numbers(0.3) if values else None)
+
+
+def train_spec(objective: str, estimator: str = "k3_loss", **kl: Any) -> TrainSpec:
+    kl = {"estimator": estimator, "coefficient": BETA} | kl
+    return TrainSpec.model_validate({"steps": 1, "loss": {"objective": objective}, "kl": kl})
+
+
+def divergences(batch: StepBatch) -> list[list[float]]:
+    pairs = zip(batch.old, batch.reference, strict=True)
+    return [[old - ref for old, ref in zip(*row, strict=True)] for row in pairs]
+
+
+def baseline(name: str, group: list[float], place: int) -> float:
+    others = [value for i, value in enumerate(group) if i != place]
+    return fmean(others if name == "rloo" else group)
+
+
+@pytest.mark.parametrize("objective", ["grpo", "dr_grpo", "rloo"])
+def test_a_kl_in_the_reward_is_taken_off_after_normalisation(rollouts: list[Rollout], objective: str) -> None:
+    """Inside it, the KL noise of a group of equal rewards (the third) would be blown up to unit variance."""
+    batch = step_batch(rollouts)
+    found = assign_credit(batch, train_spec(objective, "k1_reward")).advantages
+    penalties = [sum(row) for row in divergences(batch)]
+    for start in (0, 4, 8):
+        rewards = [rollout.reward for rollout in rollouts[start : start + 4]]
+        deviation = statistics.stdev(rewards) + 1e-4 if objective == "grpo" else 1.0
+        penalty = penalties[start : start + 4]
+        for place in range(4):
+            worth = (rewards[place] - baseline(objective, rewards, place)) / deviation
+            expected = worth - BETA * (penalty[place] - baseline(objective, penalty, place))
+            assert found[start + place] == pytest.approx([expected] * len(batch.old[start + place]), abs=1e-5)
+
+
+def test_a_clamp_bounds_the_penalty_of_each_token(rollouts: list[Rollout]) -> None:
+    batch = step_batch(rollouts)
+    found = assign_credit(batch, train_spec("dr_grpo", "k1_reward", clamp=0.1)).advantages
+    penalties = [sum(min(max(d, -0.1), 0.1) for d in row) for row in divergences(batch)][8:]
+    expected = [BETA * (fmean(penalties) - penalty) for penalty in penalties]
+    assert [row[0] for row in found[8:]] == pytest.approx(expected, abs=1e-6)
+
+
+def literal_gae(rewards: list[float], values: list[float], lam: float) -> list[float]:
+    deltas = [r + after - v for r, v, after in zip(rewards, values, [*values[1:], 0.0], strict=True)]
+    return [sum(lam**k * delta for k, delta in enumerate(deltas[t:])) for t in range(len(deltas))]
+
+
+@pytest.mark.parametrize("estimator", ["k3_loss", "k1_reward"])
+def test_a_critic_gives_each_token_its_own_advantage_whitened_over_the_batch(
+    rollouts: list[Rollout], estimator: str
+) -> None:
+    batch = step_batch(rollouts, values=True)
+    assert batch.values is not None
+    credit = assign_credit(batch, train_spec("ppo", estimator))
+    beta = BETA if estimator == "k1_reward" else 0.0
+    raw = []
+    for rollout, values, divergence in zip(rollouts, batch.values, divergences(batch), strict=True):
+        rewards = [-beta * each for each in divergence]
+        rewards[-1] += rollout.reward
+        raw.append(literal_gae(rewards, values, 0.95))
+    flat = [value for row in raw for value in row]
+    for row, (advantages, values) in enumerate(zip(raw, batch.values, strict=True)):
+        whitened = [(value - fmean(flat)) / (statistics.stdev(flat) + 1e-4) for value in advantages]
+        assert credit.advantages[row] == pytest.approx(whitened, abs=1e-5)
+        assert credit.returns[row] == pytest.approx([a + v for a, v in zip(advantages, values, strict=True)], abs=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["grpo", "dr_grpo", "rloo", "reinforce++", "ppo"])
+def test_an_unjudged_completion_is_worth_nothing_and_moves_no_other(rollouts: list[Rollout], objective: str) -> None:
+    """A verifier that failed is not a wrong answer (F19)."""
+    ppo = objective == "ppo"
+    failed = [replace(rollout, reward=math.nan) if row == 0 else rollout for row, rollout in enumerate(rollouts)]
+    credit = assign_credit(step_batch(failed, values=ppo), train_spec(objective))
+    assert set(credit.advantages[0]) == {0.0}
+    assert all(math.isfinite(value) for row in credit.advantages for value in row)
+    assert any(value != 0 for row in credit.advantages[1:] for value in row)
+    if ppo:
+        assert all(map(math.isnan, credit.returns[0]))
+        assert all(math.isfinite(value) for row in credit.returns[1:] for value in row)
+
+
+def test_the_spread_is_the_share_of_groups_that_differ(rollouts: list[Rollout]) -> None:
+    assert reward_spread(step_batch(rollouts)) == {"mixed_group_share": pytest.approx(2 / 3)}
