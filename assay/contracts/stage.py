@@ -14,8 +14,10 @@ from pydantic import Field
 from assay.contracts.ablation import AblationSpec, CurriculumSpec, EvaluationSpec, ModelSpec, TaskUse
 from assay.contracts.base import NOT_IDENTITY, Frozen
 from assay.contracts.launch import Inline, Launch
+from assay.contracts.sampling import VllmSettings
 from assay.contracts.scale import Scale
 from assay.contracts.task import TaskSpec
+from assay.contracts.tracker import Tracker
 from assay.contracts.training import TrainSpec
 
 ArtifactRef = Annotated[str, Field(pattern=r"^[a-z_]+/[0-9a-f]{20}$")]
@@ -34,14 +36,20 @@ class Runtime(Frozen):
     """Independent runs side by side on one machine; 0: one per core up to 4 on CPU, one with an accelerator."""
     threads: int = Field(0, ge=0)
     """CPU threads of each; 0: the cores, shared out over the lanes."""
+    sampler: Literal["auto", "torch", "vllm"] = "auto"
+    """Who writes completions; `auto`: vLLM where it is installed and the device is an accelerator, else torch."""
+    vllm: VllmSettings = VllmSettings()
+    """How vLLM is run, where it is the sampler."""
     max_batch_sequences: int = Field(512, ge=1)
-    """Sequences generated side by side by the torch sampler."""
+    """Sequences written side by side."""
     verifier_workers: int = Field(1, ge=1)
     """Processes for computer algebra."""
     launch: Launch = Inline()
     """How training processes are started; the cluster profile fills it in."""
     scale: Scale = Scale()
     """How training is spread over memory and processes."""
+    trackers: tuple[Tracker, ...] = ()
+    """Experiment trackers that are told of every training step, beside TensorBoard; logged in by the environment."""
 
 
 class PrepareStage(Frozen):

@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import ModelError
@@ -28,7 +35,7 @@ def pick_device(runtime: Runtime) -> torch.device:
 def load_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:
     """The model's tokenizer. Raises ModelError when there is none, or when it has no end-of-sequence token."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(_where(model), revision=model.revision, **_SAFE)
+        tokenizer = AutoTokenizer.from_pretrained(model_location(model), revision=model.revision, **_SAFE)
     except (OSError, ValueError) as error:
         raise ModelError(model.path, f"has no tokenizer ({error})", "Name a model that brings one") from error
     if not tokenizer.encode("0", add_special_tokens=False):  # transformers makes an empty one out of config.json alone
@@ -50,7 +57,7 @@ def load_model(model: ModelSpec, device: torch.device) -> PreTrainedModel:
     """
     try:
         loaded, told = AutoModelForCausalLM.from_pretrained(
-            _where(model),
+            model_location(model),
             revision=model.revision,
             dtype=torch.float32,
             use_safetensors=True,
@@ -75,13 +82,22 @@ def _require_all_weights(model: ModelSpec, missing: list[str]) -> None:
         raise ModelError(model.path, problem, "Name a complete checkpoint of a causal language model")
 
 
-def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+def load_generation_config(model: ModelSpec) -> GenerationConfig:
+    """The model's generation settings; without a file of them, those that its config implies."""
+    try:
+        return GenerationConfig.from_pretrained(model_location(model), revision=model.revision)
+    except OSError:
+        config = AutoConfig.from_pretrained(model_location(model), revision=model.revision, **_SAFE)
+        return GenerationConfig.from_model_config(config)
+
+
+def end_token_ids(config: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Every token that ends a completion: the tokenizer's, and those of the generation config."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
+    configured = getattr(config, "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
     return tuple(sorted({int(token) for token in [tokenizer.eos_token_id, *listed] if token is not None}))
 
 
-def _where(model: ModelSpec) -> str:
+def model_location(model: ModelSpec) -> str:
     """A directory on this machine, or a hub id."""
     return str(fetch_uri(model.path))

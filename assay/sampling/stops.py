@@ -48,5 +48,9 @@ class StopWatcher:
 
     def text(self, tokens: Sequence[int]) -> str:
         """The completion's text, cut before the first stop string."""
-        decoded = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return before_stop(decoded, self.stop)
+        return completion_text(self.tokenizer, tokens, self.stop)
+
+
+def completion_text(tokenizer: Decoder, tokens: Sequence[int], stop: tuple[str, ...]) -> str:
+    """What a completion says, cut before the first stop string; `tokens` without the one that ended it."""
+    return before_stop(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False), stop)

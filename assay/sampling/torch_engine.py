@@ -28,7 +28,7 @@ class TorchSampler:
         self.model = model
         self.tokenizer = tokenizer
         self.max_batch_sequences = max_batch_sequences
-        self.end_tokens = end_token_ids(model, tokenizer)
+        self.end_tokens = end_token_ids(model.generation_config, tokenizer)
         self.watchers: dict[tuple[str, ...], StopWatcher] = {}
 
     @torch.no_grad()
@@ -45,7 +45,7 @@ class TorchSampler:
     def rest(self) -> None:
         """Nothing is held between two calls."""
 
-    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]], score: Score) -> None:
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]], score: Score | None) -> None:
         """Nothing to do: the model is the trainer's own."""
 
     def watcher(self, stop: tuple[str, ...]) -> StopWatcher:

@@ -17,8 +17,7 @@ from assay.contracts.records import PromptRow
 from assay.contracts.stage import CurriculumStage
 from assay.curriculum.estimate import CurriculumSample, CurriculumSampler, PassRate, pass_rates
 from assay.plan.checks import curriculum_rows
-from assay.sampling.models import load_model, load_tokenizer, pick_device
-from assay.sampling.torch_engine import TorchSampler
+from assay.sampling.engines import Samplers, sampler_name
 from assay.stages.part import WHOLE, Part
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
@@ -42,7 +41,9 @@ def run(spec: CurriculumStage, work: Work) -> Outcome:
         "verifier_failed": sum(rate.failed for rate in rates),
         "truncated_completions": sum(rate.truncated for rate in rates),
     }
-    return Outcome(curriculum_metrics(rates, curves["all"]), {name: n for name, n in dropped.items() if n})
+    written_by = {} if measured else {"sampler": sampler_name(work.runtime)}
+    figures = curriculum_metrics(rates, curves["all"])
+    return Outcome(figures, {name: n for name, n in dropped.items() if n}, environment=written_by)
 
 
 def curriculum_metrics(rates: Sequence[PassRate], curve: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -64,8 +65,7 @@ def share(spec: CurriculumStage, work: Work, part: Part) -> None:
 
 def _sample(spec: CurriculumStage, work: Work, part: Part) -> list[CurriculumSample]:
     prompts = prepared_prompts(work.input(spec.prepare), "train")
-    device = pick_device(work.runtime)
-    sampler = TorchSampler(load_model(spec.model, device), load_tokenizer(spec.model), work.runtime.max_batch_sequences)
+    sampler = Samplers(work.runtime, work.runtime.vllm.tensor_parallel).of(spec.model)
     tasks = {task.name: task for task in spec.tasks}
     work.progress.begin(len(prompts) * spec.curriculum.samples_per_prompt // part.count, "completions")
     with VerifierPool(work.runtime.verifier_workers) as pool:

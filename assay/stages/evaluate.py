@@ -18,11 +18,12 @@ from transformers import PreTrainedTokenizerBase
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.records import SampleRow
+from assay.contracts.sampling import Sampler
 from assay.contracts.stage import EvaluateStage
 from assay.evaluation.run import evaluate
 from assay.evaluation.tasks import EvaluationTask
-from assay.sampling.models import load_model, load_tokenizer, pick_device
-from assay.sampling.torch_engine import TorchSampler
+from assay.sampling.engines import Samplers, sampler_name
+from assay.sampling.models import load_tokenizer
 from assay.stages.part import WHOLE, Part
 from assay.stages.prepared import prepared_digests, prepared_prompts
 from assay.stages.work import Outcome, Work, entry
@@ -36,7 +37,8 @@ def run(spec: EvaluateStage, work: Work) -> Outcome:
     for name, samples in _evaluate(spec, work, WHOLE).items():
         metrics |= _metrics(name, samples)
     truncated = int(sum(value for name, value in metrics.items() if name.endswith("/truncated_completions")))
-    return Outcome(metrics, {"truncated_completions": truncated} if truncated else {})
+    dropped = {"truncated_completions": truncated} if truncated else {}
+    return Outcome(metrics, dropped, environment={"sampler": sampler_name(work.runtime)})
 
 
 def share(spec: EvaluateStage, work: Work, part: Part) -> None:
@@ -50,19 +52,25 @@ def _evaluate(spec: EvaluateStage, work: Work, part: Part) -> dict[str, list[Sam
     pairs = [pair for position, pair in enumerate(product(models, tasks)) if part.takes(position)]
     questions = sum(len(task.rows) for _, task in pairs)
     work.progress.begin(questions * (1 + spec.evaluation.samples_per_prompt), "completions")
+    samplers = Samplers(work.runtime, spec.evaluation.tensor_parallel)
     samples: dict[str, list[SampleRow]] = {}
     for name, wanted in groupby(pairs, key=lambda pair: pair[0]):
         model = models[name]
-        samples[name] = list(_of_model(spec, work, name, model, [task for _, task in wanted]))
+        samples[name] = list(_of_model(spec, work, name, model, [task for _, task in wanted], samplers))
     return samples
 
 
 def _of_model(
-    spec: EvaluateStage, work: Work, name: str, model: ModelSpec, tasks: Sequence[EvaluationTask]
+    spec: EvaluateStage,
+    work: Work,
+    name: str,
+    model: ModelSpec,
+    tasks: Sequence[EvaluationTask],
+    samplers: Samplers,
 ) -> Iterator[SampleRow]:
     """The samples of one model, task after task; the model is loaded when the first task needs it."""
     stored = {info.path for info in work.artifact.list(name)}
-    ask = cache(lambda: _sampler(model, work))
+    ask = cache(lambda: (samplers.of(model), load_tokenizer(model)))
     for task in tasks:
         folder = f"{name}/{task.spec.name}"
         if f"{folder}/samples.parquet" in stored:
@@ -73,18 +81,12 @@ def _of_model(
         yield from samples
 
 
-def _sampler(model: ModelSpec, work: Work) -> tuple[TorchSampler, PreTrainedTokenizerBase]:
-    tokenizer = load_tokenizer(model)
-    loaded = load_model(model, pick_device(work.runtime))
-    return TorchSampler(loaded, tokenizer, work.runtime.max_batch_sequences), tokenizer
-
-
 def _run_lm_eval(
     spec: EvaluateStage,
     work: Work,
     folder: str,
     task: EvaluationTask,
-    sampler: TorchSampler,
+    sampler: Sampler,
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[SampleRow]:
     name = folder.partition("/")[0]

@@ -63,6 +63,8 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    """What else it ran with, for instance which sampler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ def run_node(
         findings=outcome.findings,
         seconds=time.monotonic() - start,
         started_at=started_at,
-        environment=environment(),
+        environment=environment() | outcome.environment,
         assay_version=__version__,
     )
     committed = artifact.commit(manifest)

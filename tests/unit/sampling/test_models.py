@@ -40,9 +40,9 @@ def test_a_model_stored_in_half_precision_is_fp32_on_any_device(tmp_path: Path, 
 def test_every_end_token_of_tokenizer_and_generation_config_counts(make_model: Any, byte_tokenizer: Any) -> None:
     model = make_model()
     model.generation_config.eos_token_id = [3, 256]
-    assert end_token_ids(model, byte_tokenizer) == (3, 256)
+    assert end_token_ids(model.generation_config, byte_tokenizer) == (3, 256)
     model.generation_config.eos_token_id = None
-    assert end_token_ids(model, byte_tokenizer) == (256,)
+    assert end_token_ids(model.generation_config, byte_tokenizer) == (256,)
 
 
 def test_a_tokenizer_without_an_end_token_is_refused(

@@ -1,0 +1,109 @@
+"""Which sampler writes, and making it. `runtime.sampler` decides: nothing of it is part of a content key.
+
+torch    any machine; in training it shares the trainer's model
+vllm     a copy of the weights in an engine of its own, brought up to date after every update
+auto     vllm where it is installed and the device is an accelerator, else torch
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from assay.contracts.ablation import ModelSpec
+from assay.contracts.errors import SpecError
+from assay.contracts.sampling import Sampler
+from assay.contracts.stage import Runtime
+from assay.contracts.training import TrainSpec
+from assay.sampling.agreement import score_with
+from assay.sampling.models import load_model, load_tokenizer, pick_device
+from assay.sampling.torch_apart import ApartTorchSampler
+from assay.sampling.torch_engine import TorchSampler
+
+if TYPE_CHECKING:
+    from assay.sampling.vllm_engine import VllmSampler
+
+_DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def uses_vllm(runtime: Runtime, device: torch.device) -> bool:
+    """Whether vLLM writes. Raises SpecError where it is asked for and not installed."""
+    installed = find_spec("vllm") is not None
+    if runtime.sampler == "vllm" and not installed:
+        raise SpecError("runtime.sampler", "vllm is not installed here", "Install assay[serve], or set it to torch")
+    return runtime.sampler == "vllm" or (runtime.sampler == "auto" and installed and device.type == "cuda")
+
+
+def sampler_name(runtime: Runtime) -> str:
+    """For the record: `torch`, or `vllm` with its version."""
+    return f"vllm {version('vllm')}" if uses_vllm(runtime, pick_device(runtime)) else "torch"
+
+
+class Samplers:
+    """Samplers of models that are not being trained, one after the other."""
+
+    def __init__(self, runtime: Runtime, tensor_parallel: int) -> None:
+        self.runtime = runtime
+        self.tensor_parallel = tensor_parallel
+        self.device = pick_device(runtime)
+        self.engine: VllmSampler | None = None
+
+    def of(self, model: ModelSpec) -> Sampler:
+        """The sampler of a model; the one before it writes no more. vLLM is started once, and given other weights."""
+        if not uses_vllm(self.runtime, self.device):
+            loaded = load_model(model, self.device)
+            return TorchSampler(loaded, load_tokenizer(model), self.runtime.max_batch_sequences)
+        if self.engine is None:
+            self.engine = self._start(model)
+        else:
+            loaded = load_model(model, torch.device("cpu"))
+            self.engine.update_weights(loaded.named_parameters(), score_with(loaded))
+        return self.engine
+
+    def _start(self, model: ModelSpec) -> VllmSampler:
+        from assay.sampling.vllm_engine import EngineShape, VllmSampler
+
+        settings = self.runtime.vllm
+        shape = EngineShape(
+            self.device,
+            torch.float32,
+            self.runtime.max_batch_sequences,
+            tensor_parallel=self.tensor_parallel,
+            memory_share=settings.memory_share,
+        )
+        return VllmSampler(model, settings, shape)
+
+
+def training_sampler(
+    model: ModelSpec, policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, train: TrainSpec, runtime: Runtime
+) -> Sampler:
+    """The sampler of a model in training: `policy` itself where sampling and training take turns, else a copy of it."""
+    if uses_vllm(runtime, pick_device(runtime)):
+        return _beside_training(model, train, runtime)
+    sampler = ApartTorchSampler if train.rollout.max_staleness_steps else TorchSampler
+    return sampler(policy, tokenizer, runtime.max_batch_sequences)
+
+
+def _beside_training(model: ModelSpec, train: TrainSpec, runtime: Runtime) -> VllmSampler:
+    """vLLM in the trainer's precision. Raises SpecError for a `tensor_parallel` that the placement does not allow."""
+    from assay.sampling.vllm_engine import EngineShape, VllmSampler
+
+    device, settings, apart = pick_device(runtime), runtime.vllm, runtime.vllm.placement == "apart"
+    if not apart and settings.tensor_parallel > 1:
+        problem = f"{settings.tensor_parallel} accelerators cannot share an engine that lives in one training process"
+        raise SpecError("runtime.vllm.tensor_parallel", problem, "Set it to 1, or placement to apart")
+    takes_turns = not apart and train.rollout.max_staleness_steps == 0
+    shape = EngineShape(
+        device,
+        _DTYPES[train.engine.dtype],
+        runtime.max_batch_sequences,
+        tensor_parallel=settings.tensor_parallel,
+        memory_share=settings.memory_share if apart else settings.colocated_memory_share,
+        sleeps=settings.sleep and device.type == "cuda" and takes_turns,
+        apart=apart,
+    )
+    return VllmSampler(model, settings, shape)
