@@ -5,7 +5,7 @@ Implemented by `assay.curriculum`, used by training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ class Allocation:
 
     prompt: PromptRow
     samples: int
+    first_index: int = 0
+    """Index of the first sample; above 0 where a prompt is sampled in several chunks."""
 
 
 class PromptSchedule(Protocol):
@@ -27,8 +29,12 @@ class PromptSchedule(Protocol):
         """The groups of a step. No prompt appears twice in one step."""
         ...
 
-    def observe(self, counts: Mapping[str, tuple[int, int]]) -> None:
-        """Results of a step: prompt id -> (samples, correct)."""
+    def replacements(self, step: int, attempt: int, tried: Collection[str], count: int) -> Sequence[Allocation]:
+        """Groups of other prompts for a step, up to `count`, none of them in `tried`; `attempt` counts from 0."""
+        ...
+
+    def observe(self, counts: Mapping[str, tuple[float, float]]) -> None:
+        """Results of a step: prompt id -> (samples, correct); a correct share that is estimated need not be whole."""
         ...
 
     def state(self) -> dict[str, Any]:

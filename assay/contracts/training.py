@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -67,17 +67,47 @@ class EngineSpec(Frozen):
     """Adapters are trained and merged when exported. Absent: every weight is trained."""
 
 
+class ChunkSpec(Frozen):
+    """When a prompt of `until_mixed` has been sampled enough."""
+
+    chunk_samples: int = Field(8, ge=2)
+    """Samples taken at a time."""
+    correct: int = Field(2, ge=1)
+    """Enough once there are so many correct ones …"""
+    wrong: int = Field(2, ge=1)
+    """… and so many others."""
+    max_samples: int = Field(64, ge=2)
+    """Enough in any case."""
+
+    @model_validator(mode="after")
+    def _whole_chunks(self) -> ChunkSpec:
+        if self.max_samples % self.chunk_samples:
+            problem = f"max_samples {self.max_samples} is no multiple of chunk_samples {self.chunk_samples}"
+            raise ValueError(f"{problem}; set it to {-(-self.max_samples // self.chunk_samples) * self.chunk_samples}")
+        return self
+
+
 class PromptSpec(Frozen):
     """Which training prompts an arm sees, in which order, and how many samples each gets."""
 
-    order: Literal["shuffled", "easy_to_hard"] = "shuffled"
-    """`easy_to_hard` sorts by the base model's pass rate; each pass over the data is `shuffled` anew otherwise."""
+    order: Literal["shuffled", "easy_to_hard", "bands", "mixed", "self_paced"] = "shuffled"
+    """By the base model's pass rate: `easy_to_hard` begins with the easiest quarter and adds the others, `bands` goes
+    from quarter to quarter, `mixed` takes all quarters alike into every step. `self_paced`: by the policy's own pass
+    rates while it learns, those near a half first. `shuffled`: each pass over the data anew."""
+    task_weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Share of each task in the prompts of the run, by name, in any unit; empty: as many as the data hold."""
     min_pass_rate: float = Field(0.0, ge=0, le=1)
     """Prompts the base model solves less often are left out (nothing to learn from all-wrong groups)."""
     max_pass_rate: float = Field(1.0, ge=0, le=1)
     """Prompts it solves more often are left out."""
-    allocation: Literal["uniform", "adaptive"] = "uniform"
-    """`adaptive` moves samples to prompts whose group is likely to hold both right and wrong answers."""
+    allocation: Literal["uniform", "adaptive", "until_mixed"] = "uniform"
+    """`adaptive` moves samples to prompts whose group is likely to hold both right and wrong answers. `until_mixed`
+    samples each prompt in chunks until it has seen both, or `until_mixed.max_samples`."""
+    until_mixed: ChunkSpec = ChunkSpec()
+    """How `until_mixed` goes about it."""
+    replacement_rounds: int = Field(0, ge=0)
+    """Dynamic sampling (2503.14476 §3.2): so many times a step, groups whose rewards are all equal are replaced by
+    those of other prompts. 0: they stay, and teach nothing."""
 
     @model_validator(mode="after")
     def _ordered(self) -> PromptSpec:
@@ -90,7 +120,8 @@ class PromptSpec(Frozen):
     @property
     def needs_curriculum(self) -> bool:
         """Whether the base model's pass rates are an input of this arm."""
-        return self != PromptSpec()
+        bounded = (self.min_pass_rate, self.max_pass_rate) != (0.0, 1.0)
+        return bounded or self.order != "shuffled" or self.allocation == "adaptive"
 
 
 class RolloutSpec(Frozen):

@@ -44,7 +44,7 @@ def _gain(n: int, p: float) -> float:
 class PassRateBelief:
     """Beta(1 + c, 1 + n − c) for each prompt; observations discount what was known before."""
 
-    def __init__(self, counts: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, counts: Mapping[str, tuple[float, float]]) -> None:
         self.counts: dict[str, tuple[float, float]] = {name: (float(n), float(c)) for name, (n, c) in counts.items()}
 
     def mean(self, problem_id: str) -> float:
@@ -52,7 +52,7 @@ class PassRateBelief:
         n, c = self.counts.get(problem_id, (0.0, 0.0))
         return (1 + c) / (2 + n)
 
-    def observe(self, counts: Mapping[str, tuple[int, int]]) -> None:
+    def observe(self, counts: Mapping[str, tuple[float, float]]) -> None:
         """Fold in a step's (samples, correct) of each prompt."""
         for problem_id, (n, c) in counts.items():
             old_n, old_c = self.counts.get(problem_id, (0.0, 0.0))

@@ -1,46 +1,34 @@
-"""From pass rates to a schedule: which prompts a step sees, in which order, with how many samples.
-
-Shuffled: every pass over the prompts is shuffled anew and takes each prompt once, also where a step spans two passes.
-Easy to hard: baby steps (Bengio et al. 2009; Spitkovsky et al. 2010). The run is cut in four stages; stage s draws from
-the s easiest quarters of the prompts, so nothing learnt is dropped again.
-"""
+"""From pass rates to a schedule: which prompts a step sees, in which order, with how many samples."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from assay.contracts.errors import DataError
+from assay.contracts.errors import DataError, SpecError
 from assay.contracts.records import PromptRow
 from assay.contracts.schedule import Allocation, PromptSchedule
 from assay.contracts.seeds import derive
 from assay.contracts.training import PromptSpec, TrainSpec
 from assay.curriculum.allocation import PassRateBelief, allocate
 from assay.curriculum.estimate import PassRate
-
-STAGES = 4
+from assay.curriculum.orders import Blend, Order, SelfPacedOrder, ShuffledOrder, StagedOrder, quarters
+from assay.curriculum.quotas import EvenQuota, Quota, Seats
 
 
 def make_schedule(
     prompts: Sequence[PromptRow], rates: Mapping[str, PassRate] | None, spec: TrainSpec, seed: int
 ) -> PromptSchedule:
-    """The schedule of one run. Raises DataError when the filter leaves fewer prompts than a step needs."""
-    kept = filter_prompts(prompts, rates, spec.prompts)
-    if len(kept) < spec.prompts_per_step:
-        raise DataError(
-            "train.prompts",
-            f"{len(kept)} of {len(prompts)} prompts have a pass rate in [{spec.prompts.min_pass_rate}, "
-            f"{spec.prompts.max_pass_rate}], a step needs {spec.prompts_per_step}",
-            "Widen the filter, add training problems or lower train.prompts_per_step",
-        )
-    by_id = sorted(kept, key=lambda prompt: prompt.id)
+    """The schedule of one run. Raises DataError when the filter leaves fewer prompts than a step needs, SpecError for
+    weights of other tasks than those at hand."""
+    kept = sorted(filter_prompts(prompts, rates, spec.prompts), key=lambda prompt: prompt.id)
     known = rates or {}
-    if spec.prompts.order == "easy_to_hard":
-        ordered: ShuffledOrder = EasyToHardOrder(sorted(by_id, key=lambda prompt: -known[prompt.id].rate), spec, seed)
-    else:
-        ordered = ShuffledOrder(by_id, spec, seed)
-    return AdaptiveSchedule(ordered, known, spec) if spec.prompts.allocation == "adaptive" else ordered
+    belief = PassRateBelief({rate.problem_id: (rate.n, rate.c) for rate in known.values()})
+    maker = _OrderMaker(spec, known, belief, len(prompts))
+    weights = spec.prompts.task_weights
+    whole = EvenQuota(spec.prompts_per_step)
+    order = _blend_tasks(kept, weights, whole, seed, maker) if weights else maker.make(kept, whole, seed)
+    return Schedule(order, belief, spec)
 
 
 def filter_prompts(
@@ -56,87 +44,94 @@ def filter_prompts(
     return [prompt for prompt in prompts if spec.min_pass_rate <= rates[prompt.id].rate <= spec.max_pass_rate]
 
 
-class ShuffledOrder:
-    """Pass p is a permutation of all prompts seeded by (seed, p); a step takes the next stretch of the stream."""
+class _OrderMaker:
+    """Makes the order that the spec names, over some of the prompts and with a share of every step."""
 
-    def __init__(self, prompts: Sequence[PromptRow], spec: TrainSpec, seed: int) -> None:
-        self.prompts = prompts
+    def __init__(
+        self, spec: TrainSpec, rates: Mapping[str, PassRate], belief: PassRateBelief, prompts_in_all: int
+    ) -> None:
         self.spec = spec
-        self.seed = seed
-        self.passes: dict[str, list[list[PromptRow]]] = {}
+        self.rates = rates
+        self.belief = belief
+        self.prompts_in_all = prompts_in_all
+
+    def make(self, prompts: Sequence[PromptRow], quota: Quota, seed: int) -> Order:
+        self._require_enough(prompts, quota)
+        kind = self.spec.prompts.order
+        if kind == "shuffled":
+            return ShuffledOrder(prompts, quota, seed)
+        if kind == "self_paced":
+            return SelfPacedOrder(prompts, quota, seed, self.belief)
+        easiest_first = sorted(prompts, key=lambda prompt: -self.rates[prompt.id].rate)
+        if kind == "mixed":
+            return self._mixed(quarters(easiest_first), quota, seed)
+        return StagedOrder(easiest_first, quota, seed, self.spec.steps, widening=kind == "easy_to_hard")
+
+    def _mixed(self, bands: Sequence[Sequence[PromptRow]], quota: Quota, seed: int) -> Order:
+        seats = Seats(quota, [float(len(band)) for band in bands])
+        orders: list[Order] = []
+        for place, band in enumerate(bands):
+            self._require_enough(band, seats.of(place))
+            orders.append(ShuffledOrder(band, seats.of(place), derive(seed, "band", place)))
+        return Blend(orders)
+
+    def _require_enough(self, prompts: Sequence[PromptRow], quota: Quota) -> None:
+        needed = max(quota.start(step + 1) - quota.start(step) for step in range(self.spec.steps))
+        if len(prompts) < needed:
+            bounds = f"[{self.spec.prompts.min_pass_rate}, {self.spec.prompts.max_pass_rate}]"
+            raise DataError(
+                "train.prompts",
+                f"{len(prompts)} of {self.prompts_in_all} prompts have a pass rate in {bounds}, a step needs {needed}",
+                "Widen the filter, add training problems or lower train.prompts_per_step",
+            )
+
+
+def _blend_tasks(
+    prompts: Sequence[PromptRow], weights: Mapping[str, float], whole: Quota, seed: int, maker: _OrderMaker
+) -> Order:
+    """Every task's own order, each with its share of the steps."""
+    tasks = sorted({prompt.task for prompt in prompts})
+    if tasks != sorted(weights):
+        problem = f"names {sorted(weights)}, the tasks with prompts are {tasks}"
+        raise SpecError("train.prompts.task_weights", problem, "Give every task a weight, and no other")
+    seats = Seats(whole, [weights[task] for task in tasks])
+    pools = [[prompt for prompt in prompts if prompt.task == task] for task in tasks]
+    return Blend([maker.make(pool, seats.of(i), derive(seed, "task", tasks[i])) for i, pool in enumerate(pools)])
+
+
+class Schedule:
+    """An order's prompts, each with its number of samples; pass rates are believed anew as results come in."""
+
+    def __init__(self, order: Order, belief: PassRateBelief, spec: TrainSpec) -> None:
+        self.order = order
+        self.belief = belief
+        self.spec = spec
+        self.learns = spec.prompts.allocation == "adaptive" or spec.prompts.order == "self_paced"
 
     def select(self, step: int) -> list[Allocation]:
-        return self._take(self.prompts, step * self.spec.prompts_per_step, "shuffle")
+        prompts = self.order.select(step)
+        sizes = self._sizes(prompts) if self.spec.prompts.allocation == "adaptive" else [self._size] * len(prompts)
+        return [Allocation(prompt, size) for prompt, size in zip(prompts, sizes, strict=True)]
 
-    def _take(self, pool: Sequence[PromptRow], start: int, purpose: str) -> list[Allocation]:
-        """The next prompts_per_step prompts of the endless stream of shuffled passes over `pool`."""
-        places = range(start, start + self.spec.prompts_per_step)
-        chosen = [self._pass(pool, place // len(pool), purpose)[place % len(pool)] for place in places]
-        return [Allocation(prompt, self.spec.samples_per_prompt) for prompt in chosen]
+    def replacements(self, step: int, attempt: int, tried: Collection[str], count: int) -> list[Allocation]:
+        return [Allocation(prompt, self._size) for prompt in self.order.replacements(step, attempt, tried, count)]
 
-    def _pass(self, pool: Sequence[PromptRow], number: int, purpose: str) -> list[PromptRow]:
-        """One pass. A step that begins in the pass before and ends in this one must not meet a prompt twice, so a pass
-        depends on the one before it; they are made in order and kept."""
-        passes = self.passes.setdefault(purpose, [])
-        while len(passes) <= number:
-            begun = len(passes) * len(pool) % self.spec.prompts_per_step
-            shuffled = list(pool)
-            random.Random(derive(self.seed, purpose, len(pool), len(passes))).shuffle(shuffled)
-            taken = passes[-1][-begun:] if begun else []
-            passes.append(_led_by_others(shuffled, taken, self.spec.prompts_per_step - begun))
-        return passes[number]
+    @property
+    def _size(self) -> int:
+        spec = self.spec.prompts
+        return spec.until_mixed.chunk_samples if spec.allocation == "until_mixed" else self.spec.samples_per_prompt
 
-    def observe(self, counts: Mapping[str, tuple[int, int]]) -> None:
-        """Order does not depend on results."""
+    def _sizes(self, prompts: Sequence[PromptRow]) -> list[int]:
+        chances = [self.belief.mean(prompt.id) for prompt in prompts]
+        return allocate(chances, len(prompts) * self._size, most=4 * self._size)
+
+    def observe(self, counts: Mapping[str, tuple[float, float]]) -> None:
+        if self.learns:
+            self.belief.observe(counts)
 
     def state(self) -> dict[str, Any]:
-        return {}
+        return {"belief": self.belief.state()} if self.learns else {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing is kept: the order is a function of seed and step."""
-
-
-def _led_by_others(shuffled: Sequence[PromptRow], taken: Sequence[PromptRow], count: int) -> list[PromptRow]:
-    """`shuffled` with its first `count` prompts that are not `taken` moved to the front."""
-    avoided = {prompt.id for prompt in taken}
-    front = [prompt for prompt in shuffled if prompt.id not in avoided][:count]
-    moved = {prompt.id for prompt in front}
-    return front + [prompt for prompt in shuffled if prompt.id not in moved]
-
-
-class EasyToHardOrder(ShuffledOrder):
-    """Baby steps over prompts that come easiest first: stage s of four draws from the s easiest quarters."""
-
-    def select(self, step: int) -> list[Allocation]:
-        stage_steps = -(-self.spec.steps // STAGES)
-        stage = min(step // stage_steps + 1, STAGES)
-        size = max(self.spec.prompts_per_step, len(self.prompts) * stage // STAGES)
-        start = (step % stage_steps) * self.spec.prompts_per_step
-        return self._take(self.prompts[:size], start, f"stage-{stage}")
-
-
-class AdaptiveSchedule:
-    """Another schedule's prompts, with samples moved to where a mixed group is likely."""
-
-    def __init__(self, inner: PromptSchedule, rates: Mapping[str, PassRate], spec: TrainSpec) -> None:
-        self.inner = inner
-        self.spec = spec
-        self.belief = PassRateBelief({rate.problem_id: (rate.n, rate.c) for rate in rates.values()})
-
-    def select(self, step: int) -> list[Allocation]:
-        groups = self.inner.select(step)
-        chances = [self.belief.mean(group.prompt.id) for group in groups]
-        budget = len(groups) * self.spec.samples_per_prompt
-        sizes = allocate(chances, budget, most=4 * self.spec.samples_per_prompt)
-        return [Allocation(group.prompt, size) for group, size in zip(groups, sizes, strict=True)]
-
-    def observe(self, counts: Mapping[str, tuple[int, int]]) -> None:
-        self.belief.observe(counts)
-        self.inner.observe(counts)
-
-    def state(self) -> dict[str, Any]:
-        return {"belief": self.belief.state(), "inner": self.inner.state()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.belief.restore(state["belief"])
-        self.inner.restore(state["inner"])
+        if self.learns:
+            self.belief.restore(state["belief"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assay.contracts.errors import DataError
+from assay.contracts.errors import DataError, SpecError
 from assay.contracts.records import PromptRow
 from assay.contracts.schedule import PromptSchedule
 from assay.contracts.training import TrainSpec
@@ -37,7 +37,7 @@ def ids(schedule: PromptSchedule, step: int) -> list[str]:
 
 
 PROMPTS = [prompt(i) for i in range(18)]
-ORDERS = ["shuffled", "easy_to_hard"]
+ORDERS = ["shuffled", "easy_to_hard", "bands", "mixed", "self_paced"]
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -156,3 +156,74 @@ def test_a_filter_that_leaves_too_few_prompts_says_how_many_are_left_and_what_to
     """F17."""
     with pytest.raises(DataError, match=r"1 of 18 prompts .* a step needs 4\. Widen the filter"):
         make_schedule(PROMPTS, rates_of(PROMPTS, 18), spec(min_pass_rate=0.9), seed=0)
+
+
+def band_of(name: str, count: int) -> int:
+    """0: hardest quarter."""
+    return int(name.rpartition("/")[2]) * 4 // count
+
+
+def test_bands_go_from_quarter_to_quarter() -> None:
+    prompts = PROMPTS[:16]
+    schedule = make_schedule(prompts, rates_of(prompts), spec(40, 4, order="bands"), seed=0)
+    seen = [
+        {band_of(name, 16) for step in range(10 * s, 10 * s + 10) for name in ids(schedule, step)} for s in range(4)
+    ]
+    assert seen == [{3}, {2}, {1}, {0}]
+
+
+def test_mixed_steps_hold_every_quarter_alike() -> None:
+    prompts = PROMPTS[:16]
+    schedule = make_schedule(prompts, rates_of(prompts), spec(40, 8, order="mixed"), seed=0)
+    for step in range(40):
+        assert Counter(band_of(name, 16) for name in ids(schedule, step)) == {0: 2, 1: 2, 2: 2, 3: 2}
+
+
+def test_self_paced_steps_follow_what_the_policy_solves_now() -> None:
+    schedule = make_schedule(PROMPTS, rates_of(PROMPTS), spec(200, 4, order="self_paced"), seed=0)
+
+    def often(name: str, steps: range) -> int:
+        return sum(name in ids(schedule, step) for step in steps)
+
+    mastered, half = PROMPTS[9].id, PROMPTS[0].id
+    before = often(mastered, range(100)) - often(half, range(100))
+    for _ in range(8):
+        schedule.observe({mastered: (20, 20), half: (20, 10)})
+    after = often(mastered, range(100, 200)) - often(half, range(100, 200))
+    assert before > 10
+    assert after < -10
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_replacements_are_other_prompts_and_the_same_after_a_resume(order: str) -> None:
+    first, second = (make_schedule(PROMPTS, rates_of(PROMPTS), spec(40, 4, order=order), seed=0) for _ in range(2))
+    tried = set(ids(first, 30))
+    found = [
+        [group.prompt.id for group in s.replacements(30, attempt, tried, 3)]
+        for s in (first, second)
+        for attempt in (0, 1)
+    ]
+    assert found[:2] == found[2:]
+    for names in found:
+        assert len(set(names)) == len(names) <= 3
+        assert not tried & set(names)
+
+
+def tasked(count: int, task: str) -> list[PromptRow]:
+    return [PromptRow(f"{task}/{i:03d}", task, "train", "q", "1", "all", "q", [i]) for i in range(count)]
+
+
+@pytest.mark.parametrize("order", ["shuffled", "self_paced"])
+def test_tasks_get_their_share_of_the_run(order: str) -> None:
+    prompts = tasked(30, "a") + tasked(90, "b")
+    settings = spec(50, 5, order=order, task_weights={"a": 3, "b": 1})
+    rates = {p.id: PassRate(p.id, p.task, "all", 20, 10, 0, 0) for p in prompts}
+    schedule = make_schedule(prompts, rates, settings, seed=0)
+    counts = Counter(name[0] for step in range(50) for name in ids(schedule, step))
+    assert counts["b"] == pytest.approx(250 / 4, abs=1)
+    assert all(len(set(ids(schedule, step))) == 5 for step in range(50))
+
+
+def test_weights_must_name_the_tasks_that_there_are() -> None:
+    with pytest.raises(SpecError, match=r"task_weights.*names \['a', 'c'\], the tasks with prompts are \['a', 'b'\]"):
+        make_schedule(tasked(9, "a") + tasked(9, "b"), None, spec(task_weights={"a": 1, "c": 1}), seed=0)
