@@ -88,6 +88,9 @@ class TraceRow:
     reward_parts: dict[str, float]
     advantage: float
     staleness_steps: int
+    """Steps trained between the weights that wrote it and the step that learns from it."""
+    rollback: int = 0
+    """Number of the rollback that threw its step away; 0: it counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,10 @@ class Guards:
         told = zip(asked.values(), (finding for finding, _ in found), strict=True)
         return Outcome(_worst_of_each_metric(told), [call for _, call in found if call is not None])
 
+    def bad_since(self, step: int) -> int:
+        """The first step that a rule may yet call bad, when `step` is the next."""
+        return min((state.since_step for state in self._states.values() if state.steps_at_stop), default=step)
+
     def state(self) -> dict[str, Any]:
         """What the rules remember, as JSON."""
         return {name: [state.steps_at_stop, state.since_step, state.warned] for name, state in self._states.items()}

@@ -33,7 +33,7 @@ class Exports:
 
     steps: list[int]
     chosen: int
-    """The checkpoint with the best validation accuracy."""
+    """The checkpoint with the best validation accuracy; where none was ever judged, the last."""
     validation: dict[str, float]
 
 
@@ -44,9 +44,8 @@ def run(spec: ExportStage, work: Work) -> Outcome:
     validation = {int(step): value for step, value in record["validation"].items()}
     stored = sorted(int(info.path.split("/")[1].removeprefix("step-")) for info in train.list("checkpoints"))
     scored = {step: validation[step] for step in stored if step in validation}
-    exports = Exports(
-        checkpoints_to_evaluate(stored, scored, spec.checkpoints), chosen_checkpoint(scored), record["validation"]
-    )
+    chosen = chosen_checkpoint(scored) if scored else max(stored)
+    exports = Exports(checkpoints_to_evaluate(stored, scored, spec.checkpoints), chosen, record["validation"])
     work.progress.begin(len(exports.steps), "checkpoints")
     for step in exports.steps:
         _export(spec, work, load_tensors(train.read_bytes(model_path(step))), step, work.manifest(spec.train))

@@ -3,7 +3,7 @@
 checkpoints/step-000020/model.safetensors    the policy every so many steps
 trace/*.parquet, metrics/*.parquet           every completion, every metric
 tensorboard/                                 the metrics, for the usual tool
-run.json                                     how it ended: steps, validation accuracy per checkpoint, device
+run.json                                     how it ended: steps, validation accuracy, rollbacks, device
 """
 
 from __future__ import annotations
@@ -13,21 +13,30 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from assay.contracts.manifest import Finding
 from assay.contracts.stage import TrainStage
 from assay.curriculum.estimate import PassRate
 from assay.curriculum.schedule import filter_prompts, make_schedule
 from assay.guards import RunRecord, training_health
+from assay.sampling.agreement import score_with
 from assay.sampling.models import load_model, load_tokenizer, pick_device
+from assay.sampling.torch_apart import ApartTorchSampler
 from assay.sampling.torch_engine import TorchSampler
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet
-from assay.training.checkpoint import require_checkpoint
+from assay.training.checkpoint import require_checkpoint, stored_checkpoints
 from assay.training.critic import critic_for
 from assay.training.history import read_traces
-from assay.training.loop import GRPOTrainer, Report, RunIdentity, TrainResult
+from assay.training.invariants import check_prompts, check_special_tokens
+from assay.training.loop import GRPOTrainer, Report, TrainResult
 from assay.training.policy import Policy
+from assay.training.producer import Producer
+from assay.training.record import RunIdentity
+from assay.training.rollback import Rollback
 from assay.training.rollout import RolloutCollector
+from assay.training.selection import planned_checkpoints
+from assay.training.trackers import Told, Trackers
 from assay.verifiers import VerifierPool
 
 
@@ -39,7 +48,13 @@ class RunEnd:
     stopped: bool
     resumed_from_step: int
     validation: dict[str, float]
-    """Checkpoint step (as JSON key) -> validation accuracy."""
+    """Step (as JSON key) -> validation accuracy; absent where no completion could be judged."""
+    rollbacks: list[Rollback]
+    """Times the run went back to an earlier checkpoint, the learning rate halved each time."""
+    deleted_checkpoints: list[int]
+    """Steps whose weights `keep_checkpoints` did not keep."""
+    tracker_failures: dict[str, int]
+    """Tracker -> steps it could not be told of."""
     device: str
     devices: int
     train_seconds: float
@@ -50,46 +65,65 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     """Train, or continue a killed run; then check that the last checkpoint can be read back (F18)."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = pick_device(work.runtime)
+    trackers = Trackers(work.runtime.trackers, _told(spec, work))
     with VerifierPool(work.runtime.verifier_workers) as pool:
-        result = _trainer(spec, work, pool, device).run(_reporter(spec, work))
+        result = _trainer(spec, work, pool, device).run(_reporter(spec, work, trackers))
+    trackers.close()
     require_checkpoint(work.artifact, result.steps_done)
-    record = RunEnd(
-        steps_done=result.steps_done,
-        stopped=result.stopped,
-        resumed_from_step=result.resumed_from_step,
-        validation={str(step): value for step, value in result.validation.items()},
-        device=device.type,
-        devices=1,
-        train_seconds=result.seconds,
-    )
+    record = _run_end(spec, work, result, trackers, device)
     work.artifact.write_bytes("run.json", json.dumps(asdict(record), indent=1, sort_keys=True).encode())
-    validation_problems = len(prepared_prompts(work.input(spec.prepare), "validation"))
-    health = RunRecord(spec.label, spec.train, result.metrics, read_traces(work.artifact), validation_problems)
-    findings = [*result.findings, *training_health(health)]
+    findings = [*result.findings, *trackers.findings(spec.label), *_health(spec, work, result)]
     dropped = _unused_prompts(spec, work) | _failed_completions(result)
     return Outcome(_final_metrics(result), {name: count for name, count in dropped.items() if count}, tuple(findings))
 
 
-def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.device) -> GRPOTrainer:
-    prepare = work.input(spec.prepare)
-    model, tokenizer = load_model(spec.model, device), load_tokenizer(spec.model)
-    critic = critic_for(spec.train, model)
-    optimizer = spec.train.optimizer
-    policy = Policy(model, optimizer, spec.train.temperature, spec.train.micro_batch_tokens)
-    sampler = TorchSampler(model, tokenizer, work.runtime.max_batch_sequences)
-    collector = RolloutCollector(sampler, pool, {task.name: task for task in spec.tasks}, spec.train, spec.seed)
-    schedule = make_schedule(prepared_prompts(prepare, "train"), _rates(spec, work), spec.train, spec.seed)
-    arm = spec.label.rpartition("/")[0]
-    return GRPOTrainer(
-        RunIdentity(arm, spec.seed),
-        spec.train,
-        policy,
-        collector,
-        schedule,
-        prepared_prompts(prepare, "validation"),
-        work.artifact,
-        critic,
+def _run_end(spec: TrainStage, work: Work, result: TrainResult, trackers: Trackers, device: torch.device) -> RunEnd:
+    stored = stored_checkpoints(work.artifact)
+    written = [step for step in planned_checkpoints(spec.train) if step <= result.steps_done]
+    return RunEnd(
+        steps_done=result.steps_done,
+        stopped=result.stopped,
+        resumed_from_step=result.resumed_from_step,
+        validation={str(step): value for step, value in result.validation.items()},
+        rollbacks=result.rollbacks,
+        deleted_checkpoints=[step for step in written if step not in stored],
+        tracker_failures=trackers.failures(),
+        device=device.type,
+        devices=1,
+        train_seconds=result.seconds,
     )
+
+
+def _health(spec: TrainStage, work: Work, result: TrainResult) -> list[Finding]:
+    validation_problems = len(prepared_prompts(work.input(spec.prepare), "validation"))
+    traces = read_traces(work.artifact)
+    return training_health(RunRecord(spec.label, spec.train, result.metrics, traces, validation_problems))
+
+
+def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.device) -> GRPOTrainer:
+    prepare, tasks = work.input(spec.prepare), {task.name: task for task in spec.tasks}
+    prompts, validation = prepared_prompts(prepare, "train"), prepared_prompts(prepare, "validation")
+    model, tokenizer = load_model(spec.model, device), load_tokenizer(spec.model)
+    check_prompts([*prompts, *validation], tokenizer)
+    check_special_tokens([*prompts, *validation], tasks, tokenizer.all_special_ids, tokenizer.bos_token_id)
+    critic = critic_for(spec.train, model)
+    policy = Policy(model, spec.train.optimizer, spec.train.temperature, spec.train.micro_batch_tokens)
+    lag = spec.train.rollout.max_staleness_steps
+    sampler = (ApartTorchSampler if lag else TorchSampler)(model, tokenizer, work.runtime.max_batch_sequences)
+    collector = RolloutCollector(sampler, pool, tasks, spec.train, spec.seed)
+    schedule = make_schedule(prompts, _rates(spec, work), spec.train, spec.seed)
+    score = score_with(model)
+    producer = Producer(collector, sampler, schedule, policy.named_weights, score, spec.train.steps, lag)
+    identity = RunIdentity(_arm(spec), spec.seed)
+    return GRPOTrainer(identity, spec.train, policy, producer, validation, work.artifact, critic)
+
+
+def _arm(spec: TrainStage) -> str:
+    return spec.label.rpartition("/")[0]
+
+
+def _told(spec: TrainStage, work: Work) -> Told:
+    return Told(work.artifact.key, _arm(spec), spec.seed, spec.train.model_dump(mode="json"))
 
 
 def _rates(spec: TrainStage, work: Work) -> dict[str, PassRate] | None:
@@ -99,13 +133,14 @@ def _rates(spec: TrainStage, work: Work) -> dict[str, PassRate] | None:
     return {row.problem_id: row for row in rows}
 
 
-def _reporter(spec: TrainStage, work: Work) -> Report:
+def _reporter(spec: TrainStage, work: Work, trackers: Trackers) -> Report:
     work.progress.begin(spec.train.steps, "steps")
 
     def report(done: int, metrics: dict[str, float]) -> None:
         length = metrics["completion_tokens_mean"]
         note = f"reward {metrics['reward_mean']:.3f}  KL {metrics['kl']:.4f}  {length:.0f} tokens"
         work.progress.advance(done - work.progress.done, note)
+        trackers.log(done - 1, metrics)
 
     return report
 
@@ -114,7 +149,8 @@ def _final_metrics(result: TrainResult) -> dict[str, float]:
     """The last step's metrics, and the best validation accuracy."""
     last = result.metrics[max(result.metrics)]
     kept = {name: value for name, value in last.items() if value == value and abs(value) != float("inf")}
-    return kept | {"steps_done": float(result.steps_done), "validation_accuracy_best": max(result.validation.values())}
+    best = {"validation_accuracy_best": max(result.validation.values())} if result.validation else {}
+    return kept | best | {"steps_done": float(result.steps_done)}
 
 
 def _unused_prompts(spec: TrainStage, work: Work) -> dict[str, int]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -50,7 +50,11 @@ def save_checkpoint(
     keep: Collection[int] = (),
     critic: Critic | None = None,
 ) -> None:
-    """Write weights, moments, then the state that makes them count. `keep`: older steps a run may go back to."""
+    """Write weights, moments, then the state that makes them count. `keep`: older steps a run may go back to.
+
+    A checkpoint that is not for evaluation is one of a run that is being ended: nothing goes back to it later, so that
+    a run takes the same turns whether it was interrupted or not. Only the start, step 0, is both.
+    """
     critics = {} if critic is None else critic.tensors()
     weights, moments = save_tensors(_weights(policy)), save_tensors(_moments(policy) | critics)
     weights_path = model_path(step) if for_evaluation else f"{_resume_path(step)}.model.safetensors"
@@ -64,14 +68,34 @@ def save_checkpoint(
         "moments": [moments_path, _sha256(moments)],
         "state": state,
     }
-    artifact.write_bytes(f"{_resume_path(step)}.json", json.dumps(record).encode())
+    if for_evaluation or step == 0:
+        artifact.write_bytes(f"{_resume_path(step)}.json", json.dumps(record).encode())
     artifact.write_bytes(_STATE, json.dumps(record).encode())
     _drop_all_but(artifact, {step, *keep})
 
 
 def resume_points(artifact: Artifact) -> list[int]:
     """The steps that a run can go back to."""
-    return [_step_of(info.path) for info in artifact.list(_RESUME) if info.path.endswith(".json") and info.path != _STATE]
+    return [
+        _step_of(info.path) for info in artifact.list(_RESUME) if info.path.endswith(".json") and info.path != _STATE
+    ]
+
+
+def stored_checkpoints(artifact: Artifact) -> list[int]:
+    """The steps whose weights are kept for evaluation."""
+    return sorted(int(info.path.split("/")[1].removeprefix("step-")) for info in artifact.list("checkpoints"))
+
+
+def delete_checkpoints(artifact: Artifact, steps: Iterable[int]) -> None:
+    """Delete the weights of these steps."""
+    for step in steps:
+        artifact.store.delete(artifact.path(model_path(step)))
+
+
+def forget_checkpoints_after(artifact: Artifact, step: int) -> None:
+    """Delete what belongs to steps that will be made anew."""
+    delete_checkpoints(artifact, (later for later in stored_checkpoints(artifact) if later > step))
+    _drop_all_but(artifact, range(step + 1))
 
 
 def read_state(artifact: Artifact, step: int) -> dict[str, Any]:
@@ -163,7 +187,7 @@ def _step_of(path: str) -> int:
     return int(path.removeprefix(f"{_RESUME}/step-").partition(".")[0])
 
 
-def _drop_all_but(artifact: Artifact, steps: Collection[int]) -> None:
+def _drop_all_but(artifact: Artifact, steps: Container[int]) -> None:
     """State files go first: a resume point without one is none."""
     found = sorted(artifact.list(_RESUME), key=lambda info: not info.path.endswith(".json"))
     for info in found:

@@ -1,60 +1,53 @@
-"""The GRPO loop: select prompts, sample, score, update, watch, record, checkpoint.
+"""The GRPO loop: sample, score, update, watch, record, checkpoint.
 
-    step s:  groups = schedule.select(s)
-             rollouts = sample and verify                        (assay.training.rollout)
-             old, ref = log-probs before the update              (assay.training.policy)
-             advantages, clipped loss, AdamW                     (assay.training.update)
-             metrics -> guards: warn or stop                     (assay.guards.rules)
-    every validate_every_steps: validation accuracy; every checkpoint_every_steps: a checkpoint that resumes exactly.
+    step s    rollouts of the step, sampled and verified            assay.training.producer, .rollout
+              log-probs under trainer and reference                 assay.training.policy
+              what must hold                                        assay.training.invariants
+              credit, loss, AdamW                                   assay.training.credit, .update
+              metrics -> guards: warn, stop, go back                assay.guards, assay.training.rollback
+    every validate_every_steps, and at every checkpoint: validation accuracy
+    every checkpoint_every_steps: a checkpoint that resumes to the same bytes           assay.training.run_state
 
-Left out on purpose: asynchronous sampling. Rollouts are of the very policy that learns from them, so staleness is 0.
+Nothing is changed until all rollouts of a step are scored: until then a run that is being ended (SIGTERM) may drop it.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from assay.contracts.errors import InvariantError
 from assay.contracts.manifest import Finding
 from assay.contracts.records import PromptRow, TraceRow
-from assay.contracts.schedule import Allocation, PromptSchedule
+from assay.contracts.schedule import Allocation
 from assay.contracts.training import TrainSpec
-from assay.guards.rules import Guards
-from assay.guards.trends import Trends
 from assay.storage.artifacts import Artifact
-from assay.training.checkpoint import load_checkpoint, save_checkpoint
-from assay.training.credit import Credit, StepBatch, assign_credit, reward_spread
+from assay.training.credit import StepBatch, assign_credit, reward_spread
 from assay.training.critic import Critic
 from assay.training.history import read_metrics
+from assay.training.invariants import check_adam_eps, check_agreement, check_ratio, check_reference
 from assay.training.metrics import kl_metrics, mismatch_metrics, rollout_metrics
 from assay.training.policy import Policy
-from assay.training.record import Recorder, write_tensorboard
-from assay.training.rollout import Rollout, RolloutCollector
+from assay.training.producer import Made, Producer
+from assay.training.record import RunIdentity, trace_rows
+from assay.training.rollback import Rollback
+from assay.training.run_state import RunState
+from assay.training.termination import Terminated, Termination
 from assay.training.update import update_policy
+from assay.training.verdicts import accuracy, counts, group_sizes
 
 VALIDATION_SAMPLES = 4
-STEP0_KL_TOLERANCE = 1e-3
+PROBE_PROMPTS = 8
+"""Completions on which sampler and trainer are compared, where a step's own are of older weights."""
 
 Report = Callable[[int, dict[str, float]], None]
 """Called after every step with the number of steps done and the step's metrics."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunIdentity:
-    """Who a trace row belongs to."""
-
-    arm: str
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
 class TrainResult:
-    """How a run ended. `validation` maps a checkpoint's step to its accuracy."""
+    """How a run ended. `validation` maps a step to its accuracy."""
 
     steps_done: int
     seconds: float
@@ -63,6 +56,7 @@ class TrainResult:
     resumed_from_step: int
     validation: dict[int, float]
     findings: list[Finding]
+    rollbacks: list[Rollback]
     metrics: dict[int, dict[str, float]]
 
 
@@ -74,8 +68,7 @@ class GRPOTrainer:
         identity: RunIdentity,
         spec: TrainSpec,
         policy: Policy,
-        collector: RolloutCollector,
-        schedule: PromptSchedule,
+        producer: Producer,
         validation: Sequence[PromptRow],
         artifact: Artifact,
         critic: Critic | None = None,
@@ -83,169 +76,148 @@ class GRPOTrainer:
         self.identity = identity
         self.spec = spec
         self.policy = policy
-        self.critic = critic
-        self.collector = collector
-        self.schedule = schedule
+        self.producer = producer
         self.validation_prompts = validation
         self.artifact = artifact
-        self.guards = Guards(spec.guards, label=f"{identity.arm}/seed{identity.seed}")
-        self.trends = Trends(len(validation))
-        self.token_budget = max(task.max_completion_tokens for task in collector.tasks.values())
-        self.validation: dict[int, float] = {}
-        self.findings: list[Finding] = []
-        self.begun_s = 0.0
+        self.critic = critic
+        self.state = RunState(identity.label, spec, policy, critic, producer, len(validation), artifact)
+        self.termination = Termination()
+        self.token_budget = max(task.max_completion_tokens for task in producer.collector.tasks.values())
 
     def run(self, report: Report) -> TrainResult:
-        """Train to the last step or until a guard stops the run; continues from the newest checkpoint."""
-        self.begun_s = time.monotonic()
-        start, stopped = self._resume()
-        recorder = Recorder(self.artifact, start)
-        done = start
-        while done < self.spec.steps and not stopped:
-            metrics, traces = self._step(done)
-            done += 1
-            if self._due(done, self.spec.validate_every_steps):
-                metrics["validation_accuracy"] = self.validation[done] = self._validate()
-            metrics |= self.trends.observe(metrics)
-            stopped = self._guard(done - 1, metrics)
-            if stopped and done not in self.validation:
-                metrics["validation_accuracy"] = self.validation[done] = self._validate()
-            recorder.add(done - 1, metrics, traces)
-            if self._due(done, self.spec.checkpoint_every_steps) or stopped:
-                self._checkpoint(recorder, done, stopped)
-            report(done, metrics)
+        """Train to the last step or until a guard stops the run; continues from the newest checkpoint.
+
+        Raises Retryable after a SIGTERM.
+        """
+        with self.termination.listening():
+            try:
+                self.state.resume()
+                resumed_from = self.state.done
+                self._train(report)
+            except Terminated:
+                self.state.leave()
+        self.producer.close()
+        self.state.board.close()
+        return self._result(resumed_from)
+
+    def _result(self, resumed_from: int) -> TrainResult:
+        state = self.state
         return TrainResult(
-            done, self._seconds(), stopped, start, self.validation, self.findings, read_metrics(self.artifact)
+            steps_done=state.done,
+            seconds=state.seconds(),
+            stopped=state.stopped,
+            resumed_from_step=resumed_from,
+            validation=state.validation,
+            findings=state.findings,
+            rollbacks=state.rollbacks,
+            metrics=read_metrics(self.artifact),
         )
 
-    def _seconds(self) -> float:
-        return time.monotonic() - self.begun_s
+    def _train(self, report: Report) -> None:
+        state = self.state
+        while state.done < self.spec.steps and not state.stopped:
+            clock = _Clock()
+            with self.termination.interruptible():
+                made, batch = self._score(state.done, clock)
+            metrics, traces = self._learn(made, batch, clock)
+            state.done += 1
+            rollback = self._watch(metrics)
+            state.recorder.add(state.done - 1, metrics, traces)
+            state.board.add(state.done - 1, metrics)
+            report(state.done, metrics)
+            if rollback is not None:
+                state.go_back(rollback)
+            elif self._due(self.spec.checkpoint_every_steps) or state.stopped:
+                state.checkpoint()
 
-    def _due(self, done: int, every: int) -> bool:
-        return done % every == 0 or done == self.spec.steps
-
-    def _resume(self) -> tuple[int, bool]:
-        """(steps already done, whether a guard had stopped the run)."""
-        found = load_checkpoint(self.artifact, self.policy, self.critic)
-        if found is None:
-            return 0, False
-        self.begun_s -= found.state["seconds"]
-        self.schedule.restore(found.state["schedule"])
-        self.guards.restore(found.state["guards"])
-        self.trends.restore(found.state["trends"])
-        self.validation = {int(step): value for step, value in found.state["validation"].items()}
-        self.findings = [Finding(**finding) for finding in found.state["findings"]]
-        return found.step, found.state["stopped"]
-
-    def _checkpoint(self, recorder: Recorder, done: int, stopped: bool) -> None:
-        recorder.flush(done)
-        write_tensorboard(self.artifact, read_metrics(self.artifact))
-        state: dict[str, Any] = {
-            "schedule": self.schedule.state(),
-            "guards": self.guards.state(),
-            "trends": self.trends.state(),
-            "validation": self.validation,
-            "findings": [finding.model_dump(mode="json") for finding in self.findings],
-            "stopped": stopped,
-            "seconds": self._seconds(),
-        }
-        save_checkpoint(self.artifact, done, self.policy, state, critic=self.critic)
-
-    def _step(self, step: int) -> tuple[dict[str, float], list[TraceRow]]:
-        clock = _Clock()
-        groups = self.schedule.select(step)
-        rollouts = self.collector.collect("rollout", step, groups)
+    def _score(self, step: int, clock: _Clock) -> tuple[Made, StepBatch]:
+        """The step's rollouts, their log-probs before the update, and whether these are what they must be."""
+        made = self.producer.take(step)
         clock.lap("sample_s")
-        batch = self._score(rollouts, groups)
-        metrics = rollout_metrics(rollouts) | reward_spread(batch) | self._compare(batch)
-        if step == 0:
-            self._check_step0(metrics)
+        batch = StepBatch(
+            rollouts=made.rollouts,
+            group_sizes=group_sizes(made.rollouts),
+            old=self.policy.logprobs(made.rollouts, self.policy.model),
+            reference=self.policy.logprobs(made.rollouts, self.policy.reference),
+            token_budget=self.token_budget,
+            values=None if self.critic is None else self.critic.values(made.rollouts),
+        )
+        self._check(step, made, batch)
         clock.lap("score_s")
+        return made, batch
+
+    def _check(self, step: int, made: Made, batch: StepBatch) -> None:
+        """Trainer and sampler are one model, and at first the reference too (F09, F25)."""
+        if step == 0:
+            check_reference(batch.old, batch.reference, self.spec)
+        if step % self.spec.logprob_check_every_steps:
+            return
+        if made.staleness_steps:
+            self._probe(step)
+        else:
+            check_agreement(step, batch.old, batch.sampler, self.spec)
+
+    def _probe(self, step: int) -> None:
+        """The comparison on completions of the weights of now, where the step's own are of older ones."""
+        groups = [Allocation(prompt, 1) for prompt in self.validation_prompts[:PROBE_PROMPTS]]
+        rollouts = self.producer.collect_now("agreement", step, groups, step)
+        trainer = self.policy.logprobs(rollouts, self.policy.model)
+        check_agreement(step, trainer, [rollout.completion.logprobs for rollout in rollouts], self.spec)
+
+    def _learn(self, made: Made, batch: StepBatch, clock: _Clock) -> tuple[dict[str, float], list[TraceRow]]:
+        """Credit and update. Returns the step's metrics and trace rows."""
+        step = self.state.done
         credit = assign_credit(batch, self.spec)
-        metrics |= update_policy(self.policy, batch, credit.advantages, self.spec)
+        metrics = _measure(made, batch) | update_policy(self.policy, batch, credit.advantages, self.spec)
+        if step == 0:
+            check_ratio(metrics["ratio_max"], self.spec)
+        if self.policy.updates == metrics["updates"]:
+            check_adam_eps(metrics["grad_rms"], metrics["grad_norm"], self.spec.optimizer)
         if self.critic is not None:
             metrics |= self.critic.update(batch, credit.returns, self.spec.updates_per_step)
+        self.producer.schedule.observe(counts(batch.rollouts))
         clock.lap("update_s")
-        self.schedule.observe(_counts(rollouts))
-        return metrics | clock.laps, self._traces(step, batch, credit)
+        return metrics | clock.laps, trace_rows(self.identity, step, batch, credit, made.staleness_steps)
 
-    def _score(self, rollouts: list[Rollout], groups: Sequence[Allocation]) -> StepBatch:
-        return StepBatch(
-            rollouts=rollouts,
-            group_sizes=[group.samples for group in groups],
-            old=self.policy.logprobs(rollouts, self.policy.model),
-            reference=self.policy.logprobs(rollouts, self.policy.reference),
-            token_budget=self.token_budget,
-            values=None if self.critic is None else self.critic.values(rollouts),
-        )
+    def _watch(self, metrics: dict[str, float]) -> Rollback | None:
+        """Validation, trends and guards after a step; adds to its metrics. Returns where to go back to, if at all."""
+        due = self._due(self.spec.validate_every_steps) or self._due(self.spec.checkpoint_every_steps)
+        if due:
+            metrics |= self._validate()
+        metrics |= self.state.trends.observe(metrics)
+        rollback = self.state.judge(metrics)
+        if self.state.stopped and not due:
+            metrics |= self._validate()
+        if rollback is None and not self.state.stopped:
+            self.producer.look_ahead(self.state.done)
+        return rollback
 
-    def _compare(self, batch: StepBatch) -> dict[str, float]:
-        """Policy against sampler and reference; entropy as the mean surprise of the sampled tokens."""
-        entropy = -fmean(value for values in batch.old for value in values)
-        gaps = mismatch_metrics(batch.old, batch.sampler)
-        return {"entropy": entropy, "staleness_steps": 0.0} | gaps | kl_metrics(batch.old, batch.reference)
-
-    def _check_step0(self, metrics: dict[str, float]) -> None:
-        """Before the first update trainer, sampler and reference are one model: log-probs must agree (F09, F25)."""
-        gap, kl = metrics["logprob_gap_mean"], metrics["kl"]
-        if not gap <= (self.spec.logprob_tolerance or 0.05):
-            raise InvariantError(
-                f"step 0: trainer and sampler log-probs differ by {gap:.4f} nats a token on average, more than "
-                f"train.logprob_tolerance {self.spec.logprob_tolerance}. Check temperature, precision and weight sync"
-            )
-        if not kl <= STEP0_KL_TOLERANCE:
-            raise InvariantError(
-                f"step 0: KL to the reference is {kl:.6f}, not 0. The reference is not the start model"
-            )
-
-    def _guard(self, step: int, metrics: dict[str, float]) -> bool:
-        outcome = self.guards.check(step, metrics)
-        self.findings += outcome.findings
-        return outcome.stop
-
-    def _validate(self) -> float:
+    def _validate(self) -> dict[str, float]:
         """Accuracy over the judged completions of the validation split, with the same seeds at every step."""
-        groups = [Allocation(prompt, VALIDATION_SAMPLES) for prompt in self.validation_prompts]
-        rollouts = self.collector.collect("validation", 0, groups)
-        judged = [rollout.parts["correct"] for rollout in rollouts if not math.isnan(rollout.parts["correct"])]
-        return fmean(judged) if judged else 0.0
+        done, groups = self.state.done, [Allocation(prompt, VALIDATION_SAMPLES) for prompt in self.validation_prompts]
+        value = accuracy(self.producer.collect_now("validation", 0, groups, done))
+        if value is None:
+            self.state.findings.append(_nothing_judged(self.identity.label, done))
+            return {}
+        self.state.validation[done] = value
+        return {"validation_accuracy": value}
 
-    def _traces(self, step: int, batch: StepBatch, credit: Credit) -> list[TraceRow]:
-        columns = zip(batch.rollouts, batch.old, credit.advantages, strict=True)
-        return [_trace(self.identity, step, rollout, old, fmean(advantages)) for rollout, old, advantages in columns]
-
-
-def _counts(rollouts: Sequence[Rollout]) -> dict[str, tuple[int, int]]:
-    """Prompt id -> (judged, correct); completions whose verifier failed are not counted."""
-    counts: dict[str, tuple[int, int]] = {}
-    for rollout in rollouts:
-        if not math.isnan(rollout.parts["correct"]):
-            judged, correct = counts.get(rollout.prompt.id, (0, 0))
-            counts[rollout.prompt.id] = (judged + 1, correct + (rollout.verdict.status == "correct"))
-    return counts
+    def _due(self, every: int) -> bool:
+        return self.state.done % every == 0 or self.state.done == self.spec.steps
 
 
-def _trace(identity: RunIdentity, step: int, rollout: Rollout, old: list[float], advantage: float) -> TraceRow:
-    return TraceRow(
-        **asdict(identity),
-        step=step,
-        problem_id=rollout.prompt.id,
-        task=rollout.prompt.task,
-        level=rollout.prompt.level,
-        sample_index=rollout.sample_index,
-        request_seed=rollout.request_seed,
-        text=rollout.completion.text,
-        finish_reason=rollout.completion.finish_reason,
-        completion_tokens=len(rollout.completion.tokens),
-        logprob_sum_trainer=sum(old),
-        logprob_sum_sampler=sum(rollout.completion.logprobs),
-        status=rollout.verdict.status,
-        extracted=rollout.verdict.extracted,
-        reward=rollout.reward,
-        reward_parts=rollout.parts,
-        advantage=advantage,
-        staleness_steps=0,
-    )
+def _measure(made: Made, batch: StepBatch) -> dict[str, float]:
+    """The step before its update; entropy as the mean surprise of the sampled tokens."""
+    entropy = -fmean(value for values in batch.old for value in values)
+    policy = mismatch_metrics(batch.old, batch.sampler) | kl_metrics(batch.old, batch.reference)
+    lag = {"entropy": entropy, "staleness_steps": float(made.staleness_steps)}
+    return rollout_metrics(made.rollouts) | reward_spread(batch) | lag | policy
+
+
+def _nothing_judged(label: str, done: int) -> Finding:
+    where = f"{label}: step {done - 1}"
+    message = "no completion of the validation split could be judged, so it has no accuracy. Look at the verifier"
+    return Finding(id="F19/validation", failure="F19", severity="warning", where=where, message=message)
 
 
 class _Clock:

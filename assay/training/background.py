@@ -1,0 +1,51 @@
+"""A thread that does one thing after another, in the order they were handed in, while training goes on.
+
+What a task returns or dies of is in its future, so an error reaches whoever waits for it, and nobody waits for ever:
+the thread outlives no error unseen, and it is a daemon, so one that hangs does not keep the process alive.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+_Task = tuple[Future[Any], Callable[[], Any]]
+
+
+class Background:
+    """One thread; started with the first task."""
+
+    def __init__(self, name: str) -> None:
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def submit(self, task: Callable[[], Result]) -> Future[Result]:
+        """Have the task done after those before it."""
+        future: Future[Result] = Future()
+        self._tasks.put((future, task))
+        if self._thread.ident is None:
+            self._thread.start()
+        return future
+
+    def close(self, within_s: float) -> bool:
+        """Whether everything that was submitted is done within so many seconds; nothing may be submitted after it."""
+        self._tasks.put(None)
+        if self._thread.ident is not None:
+            self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        for future, task in iter(self._tasks.get, None):
+            if future.set_running_or_notify_cancel():
+                _fulfil(future, task)
+
+
+def _fulfil(future: Future[Any], task: Callable[[], Any]) -> None:
+    try:
+        future.set_result(task())
+    except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
+        future.set_exception(error)

@@ -1,0 +1,168 @@
+"""All that a run is at the end of a step, and how it gets there: resumed, taken back, or left for another attempt.
+
+Whatever killed a run, the one that resumes it ends with the bytes of one that was left alone, because all that decides
+anything is in `_state`. Going back is a resume as well: from an older checkpoint, with a history that is not undone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from assay.contracts.errors import Retryable, StageError
+from assay.contracts.manifest import Finding
+from assay.contracts.training import TrainSpec
+from assay.guards.rules import Guards, Outcome
+from assay.guards.trends import Trends
+from assay.storage.artifacts import Artifact
+from assay.training.checkpoint import (
+    delete_checkpoints,
+    forget_checkpoints_after,
+    go_back,
+    load_checkpoint,
+    read_state,
+    resume_points,
+    save_checkpoint,
+    stored_checkpoints,
+)
+from assay.training.critic import Critic
+from assay.training.history import read_metrics
+from assay.training.policy import Policy
+from assay.training.producer import Producer
+from assay.training.record import Recorder, TensorBoard, forget_after
+from assay.training.rollback import Rollback, decide, finding, learning_rate_scale, may_roll_back, still_needed
+from assay.training.selection import checkpoints_to_keep, planned_checkpoints
+
+IN_FLIGHT_S = 5.0
+"""A run that is being ended waits so long for rollouts in the making; kubelet's patience is 30 s, torchrun's 10."""
+
+
+class RunState:
+    """One run between two steps. `label` (`ARM/seedN`) names it in findings."""
+
+    def __init__(
+        self,
+        label: str,
+        spec: TrainSpec,
+        policy: Policy,
+        critic: Critic | None,
+        producer: Producer,
+        validation_problems: int,
+        artifact: Artifact,
+    ) -> None:
+        self.label = label
+        self.spec = spec
+        self.policy = policy
+        self.critic = critic
+        self.producer = producer
+        self.artifact = artifact
+        self.guards = Guards(spec.guards, label=label)
+        self.trends = Trends(validation_problems)
+        self.done, self.stopped = 0, False
+        self.validation: dict[int, float] = {}
+        self.findings: list[Finding] = []
+        self.rollbacks: list[Rollback] = []
+        self.begun_s = time.monotonic()
+
+    def seconds(self) -> float:
+        """Spent by this attempt and those before it."""
+        return time.monotonic() - self.begun_s
+
+    def resume(self) -> None:
+        """Become the run that the newest checkpoint is of; what lies beyond it will be made anew."""
+        found = load_checkpoint(self.artifact, self.policy, self.critic)
+        state = {"rows": None, "in_flight": []} if found is None else found.state
+        if found is not None:
+            self._restore(found.step, found.state)
+        forget_checkpoints_after(self.artifact, self.done)
+        forget_after(self.artifact, self.done, len(self.rollbacks))
+        self.recorder = Recorder(self.artifact, self.done, state["rows"])
+        self.board = TensorBoard(self.artifact, read_metrics(self.artifact))
+        self.producer.restore(self.done, state["in_flight"])
+        if found is None and may_roll_back(self.spec):
+            self._save(for_evaluation=False)
+
+    def judge(self, metrics: Mapping[str, float]) -> Rollback | None:
+        """What the guards make of the step just done: `stopped`, or where to go back to."""
+        outcome = self.guards.check(self.done - 1, metrics)
+        self.findings += outcome.findings
+        self.stopped = outcome.stop
+        return self._answer(outcome) if outcome.rollback else None
+
+    def checkpoint(self) -> None:
+        """Everything up to here, written; then what is no longer needed, deleted."""
+        self.recorder.flush(self.done)
+        self.board.upload()
+        self._save(for_evaluation=True)
+        if self.spec.keep_checkpoints is not None:
+            stored = stored_checkpoints(self.artifact)
+            keep = checkpoints_to_keep(
+                stored, self.validation, self.spec.keep_checkpoints, planned_checkpoints(self.spec)
+            )
+            delete_checkpoints(self.artifact, sorted(set(stored) - keep - set(resume_points(self.artifact))))
+
+    def go_back(self, rollback: Rollback) -> None:
+        """Keep what is thrown away, make the older checkpoint the one that counts, and resume from it."""
+        self.rollbacks.append(rollback)
+        self.recorder.throw_away(rollback.to_step, self.done, len(self.rollbacks))
+        state = read_state(self.artifact, rollback.to_step)
+        go_back(self.artifact, rollback.to_step, state | self._history())
+        self.board.close()
+        self.resume()
+
+    def leave(self) -> NoReturn:
+        """Write a checkpoint, unless there is one of this very step, and ask to be run again."""
+        saved = f"step {self.done} is its checkpoint"
+        try:
+            if self.done and self.done not in resume_points(self.artifact):
+                self._save(for_evaluation=False, within_s=IN_FLIGHT_S)
+        except StageError as error:
+            saved = f"it resumes from its last checkpoint ({error})"
+        raise Retryable(f"{self.label}: ended by SIGTERM (preempted, drained or cancelled); {saved}. Run it again")
+
+    def _answer(self, outcome: Outcome) -> Rollback | None:
+        call, lag = outcome.rollback, self.producer.staleness_steps
+        assert call is not None
+        rollback = decide(call, self.done, resume_points(self.artifact), self.rollbacks, lag)
+        self.findings.append(finding(self.label, call, self.done, rollback, self.rollbacks))
+        self.stopped = rollback is None
+        return rollback
+
+    def _save(self, for_evaluation: bool, within_s: float | None = None) -> None:
+        """A resume point; older ones stay as long as a guard could call for them."""
+        points = resume_points(self.artifact) if may_roll_back(self.spec) else []
+        keep = still_needed(points, self.guards.bad_since(self.done), self.producer.staleness_steps)
+        state = self._state(within_s) | self._history()
+        save_checkpoint(self.artifact, self.done, self.policy, state, for_evaluation, keep, critic=self.critic)
+
+    def _state(self, within_s: float | None) -> dict[str, Any]:
+        return {
+            "in_flight": self.producer.state(within_s),
+            "schedule": self.producer.schedule.state(),
+            "guards": self.guards.state(),
+            "trends": self.trends.state(),
+            "rows": self.recorder.rows(),
+            "validation": self.validation,
+            "stopped": self.stopped,
+        }
+
+    def _history(self) -> dict[str, Any]:
+        """What going back does not undo."""
+        return {
+            "findings": [item.model_dump(mode="json") for item in self.findings],
+            "rollbacks": [asdict(rollback) for rollback in self.rollbacks],
+            "seconds": self.seconds(),
+        }
+
+    def _restore(self, step: int, state: Mapping[str, Any]) -> None:
+        self.done, self.stopped = step, state["stopped"]
+        self.begun_s = time.monotonic() - state["seconds"]
+        self.producer.schedule.restore(state["schedule"])
+        self.guards.restore(state["guards"])
+        self.trends.restore(state["trends"])
+        self.validation = {int(name): value for name, value in state["validation"].items()}
+        self.findings = [Finding(**item) for item in state["findings"]]
+        self.rollbacks = [Rollback(**item) for item in state["rollbacks"]]
+        self.policy.rate_scale = learning_rate_scale(self.rollbacks)
