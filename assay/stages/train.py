@@ -19,9 +19,8 @@ from assay.curriculum.estimate import PassRate
 from assay.curriculum.schedule import filter_prompts, make_schedule
 from assay.guards import RunRecord, training_health
 from assay.sampling.agreement import score_with
+from assay.sampling.engines import sampler_name, training_sampler
 from assay.sampling.models import load_model, load_tokenizer, pick_device
-from assay.sampling.torch_apart import ApartTorchSampler
-from assay.sampling.torch_engine import TorchSampler
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet
@@ -55,6 +54,8 @@ class RunEnd:
     """Steps whose weights `keep_checkpoints` did not keep."""
     tracker_failures: dict[str, int]
     """Tracker -> steps it could not be told of."""
+    sampler: str
+    """`torch`, or `vllm` with its version."""
     device: str
     devices: int
     train_seconds: float
@@ -88,6 +89,7 @@ def _run_end(spec: TrainStage, work: Work, result: TrainResult, trackers: Tracke
         rollbacks=result.rollbacks,
         deleted_checkpoints=[step for step in written if step not in stored],
         tracker_failures=trackers.failures(),
+        sampler=sampler_name(work.runtime),
         device=device.type,
         devices=1,
         train_seconds=result.seconds,
@@ -109,7 +111,7 @@ def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.dev
     critic = critic_for(spec.train, model)
     policy = Policy(model, spec.train.optimizer, spec.train.temperature, spec.train.micro_batch_tokens)
     lag = spec.train.rollout.max_staleness_steps
-    sampler = (ApartTorchSampler if lag else TorchSampler)(model, tokenizer, work.runtime.max_batch_sequences)
+    sampler = training_sampler(spec.model, model, tokenizer, spec.train, work.runtime)
     collector = RolloutCollector(sampler, pool, tasks, spec.train, spec.seed)
     schedule = make_schedule(prompts, _rates(spec, work), spec.train, spec.seed)
     score = score_with(model)
