@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 from assay.contracts.base import Frozen
 
 Objective = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo", "cispo", "rloo", "reinforce++", "ppo"]
-Ratio = Literal["token", "sequence_mean", "sequence"]
-"""π_θ/π_old of each token; its geometric mean over the completion; its product over the completion."""
+Level = Literal["token", "sequence", "geometric"]
+"""A ratio of probabilities: of each token, its product over the completion, or its geometric mean over it."""
 Normaliser = Literal["response", "tokens", "micro_batch", "constant"]
 Advantage = Literal["group_std", "group_mean", "leave_one_out", "batch_std", "group_mean_batch_std", "gae"]
 Deviation = Literal["sample", "population"]
@@ -23,7 +23,7 @@ Deviation = Literal["sample", "population"]
 class Recipe(NamedTuple):
     """All that an objective is made of."""
 
-    ratio: Ratio
+    ratio: Level
     normaliser: Normaliser
     advantage: Advantage
     clip_low: float = 0.2
@@ -36,7 +36,7 @@ RECIPES: dict[Objective, Recipe] = {
     "dr_grpo": Recipe("token", "constant", "group_mean"),
     "dapo": Recipe("token", "tokens", "group_std", clip_high=0.28),
     "bnpo": Recipe("token", "micro_batch", "group_std"),
-    "gspo": Recipe("sequence_mean", "response", "group_std", clip_low=3e-4, clip_high=4e-4),
+    "gspo": Recipe("geometric", "response", "group_std", clip_low=3e-4, clip_high=4e-4),
     "cispo": Recipe("token", "tokens", "group_std", clip_low=1.0, clip_high=4.0),
     "rloo": Recipe("sequence", "response", "leave_one_out"),
     "reinforce++": Recipe("token", "tokens", "batch_std"),
@@ -65,9 +65,9 @@ class LossSpec(Frozen):
     """`grpo`, `dr_grpo`, `dapo`, `bnpo`, `gspo`, `cispo`, `rloo`, `reinforce++`, `ppo`: docs/explanation/losses.md has
     the formulas and when to use which."""
     normaliser: Normaliser | None = None
-    """How token losses l become one number (F16). `response`: mean over completions of Σl/tokens. `tokens`: Σl/all tokens
-    of the update. `micro_batch`: the same within each micro-batch, then their mean. `constant`: Σl/(completions x
-    longest completion allowed)."""
+    """How token losses l become one number (F16). `response`: mean over completions of Σl/tokens. `tokens`: Σl/all
+    tokens of the update. `micro_batch`: the same within each micro-batch, then their mean. `constant`:
+    Σl/(completions x longest completion allowed)."""
     advantage: Advantage | None = None
     """What a completion is worth. `group_std`: (r − mean)/(std + 1e-4) of its group. `group_mean`: r − mean.
     `leave_one_out`: r − mean of the others. `batch_std`: (r − mean)/(std + 1e-4) of the step's batch.
@@ -133,8 +133,8 @@ class MismatchSpec(Frozen):
     cap: float = Field(2.0, ge=1)
     """Larger weights are cut to this: truncated importance sampling."""
     mask: Literal["token", "sequence", "geometric", "none"] = "none"
-    """Drops tokens by their ratio, or whole completions by the product or the geometric mean of theirs. They still count
-    in the normaliser."""
+    """Drops tokens by their ratio, or whole completions by the product or the geometric mean of theirs. They still
+    count in the normaliser."""
     mask_below: float = Field(0.5, ge=0, le=1)
     """Ratios below are dropped. For `geometric` use values near 1, such as 0.99."""
     mask_above: float = Field(2.0, ge=1)

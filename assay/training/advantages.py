@@ -7,8 +7,8 @@ batch_std               A_i = (r_i − mean) / (std + 1e-4), both of the step's 
 group_mean_batch_std    A_i = (r_i − mean of the group) / (std of the batch + 1e-4)          2508.08221
 gae                     A_t = δ_t + γλ A_{t+1},  δ_t = r_t + γV_{t+1} − V_t                  GAE, 1506.02438
 
-A NaN reward was not judged: it gets 0 and stays out of every mean and std (F19). Where rewards do not differ, advantages
-are exactly 0: rounding must not become a gradient.
+A NaN reward was not judged: it gets 0 and stays out of every mean and std (F19). Where rewards do not differ,
+advantages are exactly 0: rounding must not become a gradient.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class StepBatch:
         return [list(rollout.completion.logprobs) for rollout in self.rollouts]
 
     @property
-    def rewards_B(self) -> torch.Tensor:
+    def rewards(self) -> torch.Tensor:
         return torch.tensor([rollout.reward for rollout in self.rollouts])
 
 
@@ -66,7 +66,7 @@ def assign_credit(batch: StepBatch, spec: TrainSpec) -> Credit:
 
 def reward_spread(batch: StepBatch) -> dict[str, float]:
     """Share of groups that hold both better and worse completions: the only ones that teach."""
-    return {"mixed_group_share": mixed_groups(batch.rewards_B, batch.group_sizes) / len(batch.group_sizes)}
+    return {"mixed_group_share": mixed_groups(batch.rewards, batch.group_sizes) / len(batch.group_sizes)}
 
 
 def _from_rewards(batch: StepBatch, spec: TrainSpec) -> list[float]:
@@ -76,7 +76,7 @@ def _from_rewards(batch: StepBatch, spec: TrainSpec) -> list[float]:
     variance and trained on as if it were the task.
     """
     kind = spec.loss.recipe.advantage
-    advantages_B = reward_advantages(batch.rewards_B, batch.group_sizes, kind, spec.loss.std)
+    advantages_B = reward_advantages(batch.rewards, batch.group_sizes, kind, spec.loss.std)
     if spec.kl.estimator == "k1_reward":
         divergence_B = torch.stack([tokens.sum() for tokens in _divergence(batch, spec)])
         baseline = kind if kind == "leave_one_out" else "group_mean"
@@ -106,7 +106,7 @@ def _from_critic(batch: StepBatch, values: TokenValues, spec: TrainSpec) -> Cred
 def _token_rewards(batch: StepBatch, spec: TrainSpec) -> torch.Tensor:
     in_reward = spec.kl.estimator == "k1_reward"
     rewards = [-spec.kl.coefficient * tokens if in_reward else 0 * tokens for tokens in _divergence(batch, spec)]
-    for tokens, reward in zip(rewards, batch.rewards_B, strict=True):
+    for tokens, reward in zip(rewards, batch.rewards, strict=True):
         tokens[-1] += reward
     return _padded(rewards)
 

@@ -5,8 +5,8 @@ unit, zero at first, in place of its output layer. It learns the returns A_t + V
 
     loss = Σ_t max((V − R)², (clip(V, V_old ± ε) − R)²) / 2 / tokens of the update
 
-It is a model of its own: neither gradient moves the other, and nothing of it is exported. Of several processes each holds
-all of it and computes the same.
+It is a model of its own: neither gradient moves the other, and nothing of it is exported. Of several processes each
+holds all of it and computes the same.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from assay.training.batching import TokenBatch, Tokens, collate, micro_batches
 from assay.training.credit import StepBatch, TokenValues
 from assay.training.losses import Averaging, clipped_value_loss
 from assay.training.metrics import largest
+from assay.training.policy import MOMENTS, adamw
 from assay.training.update import shares
-
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class ValueModel(torch.nn.Module):
@@ -35,7 +34,8 @@ class ValueModel(torch.nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.trunk = copy.deepcopy(model.get_decoder()).float().requires_grad_(True)
-        self.head = torch.nn.Linear(model.config.get_text_config().hidden_size, 1, device=model.device)
+        width = model.config.get_text_config().hidden_size
+        self.head = torch.nn.utils.skip_init(torch.nn.Linear, width, 1, device=model.device)  # draws no random numbers
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
 
@@ -60,13 +60,8 @@ class Critic:
         self.spec = spec
         self.max_grad_norm = optimizer.max_grad_norm
         self.micro_batch_tokens = micro_batch_tokens
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=spec.learning_rate,
-            betas=(optimizer.beta1, optimizer.beta2),
-            eps=optimizer.eps,
-            weight_decay=optimizer.weight_decay,
-        )
+        rate = {"learning_rate": spec.learning_rate}
+        self.optimizer = adamw(list(self.model.parameters()), optimizer.model_copy(update=rate))
 
     @torch.no_grad()
     def values(self, items: Sequence[Tokens]) -> TokenValues:

@@ -1,7 +1,7 @@
 """Policy losses, the sampler's correction, KL estimators and normalisers, on tensors of token log-probs.
 
-Shapes: B completions, T tokens (padded), mask_BT is 1 where a token was sampled. With ρ = π_θ / π_old (the trainer's own
-old log-probs), A the advantage and w the weight of the mismatch between trainer and sampler, detached:
+Shapes: B completions, T tokens (padded), mask_BT is 1 where a token was sampled. With ρ = π_θ / π_old (the trainer's
+own old log-probs), A the advantage and w the weight of the mismatch between trainer and sampler, detached:
 
     l = w · policy loss(ρ, A) + β · KL          loss = normaliser(l)
 
@@ -16,45 +16,34 @@ old log-probs), A the advantage and w the weight of the mismatch between trainer
     rloo                  product           the same                           per response      2402.14740
     cispo                 token             −stopgrad(clip(ρ)) A log π_θ       tokens            2506.13585 eq. 4
 
-KL terms use r = log π_ref − log π_θ on samples of π_θ: k1 = −r, k2 = r²/2, k3 = e^r − r − 1 (joschu.net/blog/kl-approx).
-Which of their gradients is that of which KL: docs/decisions/0010-kl-default.md.
+KL terms use r = log π_ref − log π_θ on samples of π_θ: k1 = −r, k2 = r²/2, k3 = e^r − r − 1
+(joschu.net/blog/kl-approx). Which of their gradients is that of which KL: docs/decisions/0010-kl-default.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
-from assay.contracts.objective import KLSpec, MismatchSpec, Normaliser, Objective, Ratio, Recipe
+from assay.contracts.objective import KLSpec, Level, MismatchSpec, Normaliser, Objective, Recipe
 
 LOG_MAX = 20.0
-"""Ratios of trainer and sampler are computed up to e^20: a number that can be plotted and is beyond any sensible cap."""
+"""Ratios of trainer and sampler are computed up to e^20, which can be plotted and is beyond any sensible cap."""
 
 
-def token_ratio(logprobs_BT: torch.Tensor, old_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-    """ρ_t = π_θ(o_t) / π_old(o_t). Shape (B, T)."""
-    return (logprobs_BT - old_BT).exp()
+def at_level(log_BT: torch.Tensor, mask_BT: torch.Tensor, level: Level) -> torch.Tensor:
+    """Log-ratios of tokens as they are, or their sum or mean over the completion, at each of its tokens.
 
-
-def mean_ratio(logprobs_BT: torch.Tensor, old_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-    """s = exp(Σ_t log ρ_t / |o|), one for each completion (GSPO, 2507.18071 eq. 7). Shape (B, T)."""
-    lengths_B1 = mask_BT.sum(-1, keepdim=True).clamp(min=1)
-    return (((logprobs_BT - old_BT) * mask_BT).sum(-1, keepdim=True) / lengths_B1).exp().expand_as(mask_BT)
-
-
-def product_ratio(logprobs_BT: torch.Tensor, old_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-    """ρ = exp(Σ_t log ρ_t): the completion is one action (RLOO, 2402.14740). Shape (B, T)."""
-    return ((logprobs_BT - old_BT) * mask_BT).sum(-1, keepdim=True).exp().expand_as(mask_BT)
-
-
-RATIOS: dict[Ratio, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "token": token_ratio,
-    "sequence_mean": mean_ratio,
-    "sequence": product_ratio,
-}
+    exp of the sum is the ratio of the completion as one action (RLOO, 2402.14740), exp of the mean the geometric mean
+    of its tokens' ratios (GSPO, 2507.18071 eq. 7). Shape (B, T).
+    """
+    if level == "token":
+        return log_BT
+    sum_B1 = (log_BT * mask_BT).sum(-1, keepdim=True)
+    lengths_B1 = mask_BT.sum(-1, keepdim=True).clamp(min=1) if level == "geometric" else 1.0
+    return (sum_B1 / lengths_B1).expand_as(log_BT)
 
 
 def clipped(ratio_BT: torch.Tensor, advantages_BT: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -89,7 +78,7 @@ def policy_loss(
     mask_BT: torch.Tensor,
 ) -> PolicyLoss:
     """The objective's policy loss, before weights, KL and normaliser."""
-    ratio_BT = RATIOS[recipe.ratio](logprobs_BT, old_BT, mask_BT)
+    ratio_BT = at_level(logprobs_BT - old_BT, mask_BT, recipe.ratio).exp()
     if objective == "cispo":
         return PolicyLoss(cispo(ratio_BT, logprobs_BT, advantages_BT, recipe), ratio_BT)
     return PolicyLoss(clipped(ratio_BT, advantages_BT, recipe), ratio_BT)
@@ -117,28 +106,20 @@ class Importance(NamedTuple):
 def importance_weights(
     old_BT: torch.Tensor, sampler_BT: torch.Tensor, mask_BT: torch.Tensor, spec: MismatchSpec
 ) -> Importance:
-    """w = min(ratio, cap), 0 where the mask's ratio is outside [below, above] (2510.26788; richardli.xyz/rl-collapse)."""
+    """w = min(ratio, cap), 0 where the mask's ratio is out of bounds (2510.26788; richardli.xyz/rl-collapse)."""
     log_BT = ((old_BT - sampler_BT) * mask_BT).detach()
-    ratio_BT = _mismatch(log_BT, mask_BT, "token" if spec.weight == "none" else spec.weight)
+    ratio_BT = _ratio(log_BT, mask_BT, "token" if spec.weight == "none" else spec.weight)
     weights_BT = torch.ones_like(ratio_BT) if spec.weight == "none" else ratio_BT.clamp(max=spec.cap)
-    dropped_BT = _dropped(log_BT, mask_BT, spec)
+    dropped_BT = torch.zeros_like(log_BT, dtype=torch.bool)
+    if spec.mask != "none":
+        judged_BT = _ratio(log_BT, mask_BT, spec.mask)
+        dropped_BT = (judged_BT < spec.mask_below) | (judged_BT > spec.mask_above)
     cut_BT = dropped_BT | (ratio_BT > spec.cap) & (spec.weight != "none")
     return Importance(ratio_BT, weights_BT.masked_fill(dropped_BT, 0.0), cut_BT)
 
 
-def _dropped(log_BT: torch.Tensor, mask_BT: torch.Tensor, spec: MismatchSpec) -> torch.Tensor:
-    if spec.mask == "none":
-        return torch.zeros_like(log_BT, dtype=torch.bool)
-    judged_BT = _mismatch(log_BT, mask_BT, spec.mask)
-    return (judged_BT < spec.mask_below) | (judged_BT > spec.mask_above)
-
-
-def _mismatch(log_BT: torch.Tensor, mask_BT: torch.Tensor, level: str) -> torch.Tensor:
-    """exp of each log-ratio, of its sum or of its mean over the completion. Shape (B, T)."""
-    if level != "token":
-        lengths_B1 = mask_BT.sum(-1, keepdim=True).clamp(min=1) if level == "geometric" else 1.0
-        log_BT = (log_BT.sum(-1, keepdim=True) / lengths_B1).expand_as(log_BT)
-    return log_BT.clamp(max=LOG_MAX).exp()
+def _ratio(log_BT: torch.Tensor, mask_BT: torch.Tensor, level: Level) -> torch.Tensor:
+    return at_level(log_BT, mask_BT, level).clamp(max=LOG_MAX).exp()
 
 
 def log_ratio(logprobs_BT: torch.Tensor, ref_BT: torch.Tensor) -> torch.Tensor:

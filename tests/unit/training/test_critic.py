@@ -16,8 +16,8 @@ from assay.contracts.training import OptimizerSpec, TrainSpec
 from assay.storage import open_store
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import load_checkpoint, save_checkpoint
-from assay.training.critic import Critic, critic_for, explained
 from assay.training.credit import StepBatch
+from assay.training.critic import Critic, critic_for, explained
 from assay.training.policy import Policy
 from assay.training.rollout import Rollout
 

@@ -201,7 +201,7 @@ def random_batch(seed: int = 0) -> Batch:
 
 def literal_ratio(batch: Batch, level: str, i: int, t: int) -> float:
     logs = [float(batch["new"][i, s] - batch["old"][i, s]) for s in range(int(LENGTHS[i]))]
-    return math.exp({"token": logs[t], "sequence": sum(logs), "sequence_mean": sum(logs) / len(logs)}[level])
+    return math.exp({"token": logs[t], "sequence": sum(logs), "geometric": sum(logs) / len(logs)}[level])
 
 
 def literal_policy_loss(batch: Batch, spec: LossSpec, i: int, t: int) -> float:
@@ -242,7 +242,7 @@ def test_at_ratio_one_every_objective_follows_the_policy_gradient(objective: Any
     mask_BT, spec = batch["mask"], LossSpec(objective=objective)
     totals_B = (token_losses(batch, spec) * mask_BT).sum(-1) / (LENGTHS if spec.recipe.ratio != "token" else 1)
     (gradient_BT,) = torch.autograd.grad(totals_B.sum(), new_BT)
-    shared = LENGTHS[:, None] if spec.recipe.ratio == "sequence_mean" else 1
+    shared = LENGTHS[:, None] if spec.recipe.ratio == "geometric" else 1
     torch.testing.assert_close(gradient_BT, -batch["advantages"] * mask_BT / shared)
 
 
