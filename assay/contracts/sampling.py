@@ -7,7 +7,7 @@ Log-probs are of the distribution sampled from: temperature applied, no top-p or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -18,9 +18,6 @@ from assay.contracts.records import FinishReason
 
 if TYPE_CHECKING:
     import torch
-
-Progress = Callable[[int], None]
-"""Called with the number of sequences finished since the last call."""
 
 Score = Callable[[Sequence[int], Sequence[int]], Sequence[float]]
 """(prompt tokens, completion tokens) -> the trainer's log-prob of each completion token at temperature 1, nats."""
@@ -73,6 +70,10 @@ class Completion:
     logprobs: tuple[float, ...]
     """Log-probability of each token when it was sampled, nats."""
     finish_reason: FinishReason
+
+
+Progress = Callable[[Mapping[int, Completion]], None]
+"""Called with the completions that ended since the last call, by the place of their request: each once."""
 
 
 class Sampler(Protocol):

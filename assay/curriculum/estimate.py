@@ -99,7 +99,8 @@ class CurriculumSampler:
 
     def _sample(self, prompts: Sequence[PromptRow], progress: Callable[[int], None]) -> list[CurriculumSample]:
         wanted = [(prompt, index) for prompt in prompts for index in range(self.spec.samples_per_prompt)]
-        completions = self.sampler.generate([self._request(*pair) for pair in wanted], progress)
+        requests = [self._request(*pair) for pair in wanted]
+        completions = self.sampler.generate(requests, lambda ended: progress(len(ended)))
         verdicts = judge(self.pool, self.tasks, [prompt for prompt, _ in wanted], completions)
         rows = zip(wanted, completions, verdicts, strict=True)
         return [_sample_row(prompt, index, text, verdict) for (prompt, index), text, verdict in rows]

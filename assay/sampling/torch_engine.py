@@ -7,7 +7,7 @@ uniforms (`assay.sampling.streams`), from the full temperature-scaled distributi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -38,8 +38,11 @@ class TorchSampler:
         results: dict[int, Completion] = {}
         for start in range(0, len(order), self.max_batch_sequences):
             rows = order[start : start + self.max_batch_sequences]
-            finished = _Batch(self, [requests[i] for i in rows]).run(progress)
-            results.update(zip(rows, finished, strict=True))
+            for finished in _Batch(self, [requests[i] for i in rows]).run():
+                ended = {rows[place]: completion for place, completion in finished.items()}
+                results.update(ended)
+                if progress:
+                    progress(ended)
         return [results[i] for i in range(len(requests))]
 
     def rest(self) -> None:
@@ -70,14 +73,13 @@ class _Batch:
         self.temperature_B1 = torch.tensor([[r.temperature] for r in requests], dtype=torch.float32, device=self.device)
         self.cache = DynamicCache(config=sampler.model.config)
 
-    def run(self, progress: Progress | None) -> list[Completion]:
-        """Prefill, decode until every row is done, and collect."""
+    def run(self) -> Iterator[dict[int, Completion]]:
+        """Prefill, then decode until every row is done: completions by their place, as they end."""
         logits_BV, mask_BS, position_B1 = self._prefill()
         for step in range(max(request.max_tokens for request in self.requests)):
             chosen_B = self._sample(logits_BV, step)
-            finished = self._note_finished(chosen_B)
-            if progress and finished:
-                progress(finished)
+            if finished := self._note_finished(chosen_B):
+                yield {row: self._completion(row) for row in finished}
             keep = np.array([self.reasons[row] is None for row in self.active_B], dtype=bool)
             if not keep.any():
                 break
@@ -86,7 +88,6 @@ class _Batch:
             if keep.mean() <= 0.5:
                 input_B1, mask_BS, position_B1 = self._compact(keep, input_B1, mask_BS, position_B1)
             logits_BV = self._forward(input_B1, mask_BS, position_B1)
-        return [self._completion(row) for row in range(len(self.requests))]
 
     def _prefill(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """First logits, attention mask and last position of every row; a prompt that many rows share is run once."""
@@ -137,13 +138,13 @@ class _Batch:
                 self.tokens[row].append(token)
                 self.logprobs[row].append(logprob)
 
-    def _note_finished(self, chosen_B: torch.Tensor) -> int:
-        """Mark rows that ended with this token; returns how many did."""
-        finished = 0
+    def _note_finished(self, chosen_B: torch.Tensor) -> list[int]:
+        """Mark rows that ended with this token; returns them."""
+        finished: list[int] = []
         for row, token in zip(self.active_B, chosen_B.tolist(), strict=True):
             if self.reasons[row] is None:
                 self.reasons[row] = self._reason(self.requests[row], token, self.tokens[row])
-                finished += self.reasons[row] is not None
+                finished += [row] if self.reasons[row] else []
         return finished
 
     def _reason(self, request: SampleRequest, token: int, tokens: list[int]) -> FinishReason | None:

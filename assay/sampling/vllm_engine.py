@@ -67,8 +67,8 @@ class VllmSampler:
         """Completions in the order of the requests. Raises SpecError for a request longer than max_model_len."""
         self._require_room(requests)
         self._wake()
-        outputs = self._run(requests, progress)
-        return [self._completion(request, outputs[place]) for place, request in enumerate(requests)]
+        completions = self._run(requests, progress)
+        return [completions[place] for place in range(len(requests))]
 
     def rest(self) -> None:
         """Give weights and KV cache back to the trainer. vLLM keeps the weights in host memory meanwhile."""
@@ -113,22 +113,23 @@ class VllmSampler:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
-    def _run(self, requests: Sequence[SampleRequest], progress: Progress | None) -> dict[int, Any]:
+    def _run(self, requests: Sequence[SampleRequest], progress: Progress | None) -> dict[int, Completion]:
         """Step the engine until every request is done; what is left of them when it fails is taken back."""
         engine = self.llm.llm_engine
-        outputs: dict[int, Any] = {}
+        completions: dict[int, Completion] = {}
         try:
             for place, request in enumerate(requests):
                 prompt = {"prompt_token_ids": list(request.prompt_tokens)}
                 engine.add_request(str(place), prompt, self._params(request))
             while engine.has_unfinished_requests():
-                finished = [output for output in engine.step() if output.finished]
-                outputs |= {int(output.request_id): output.outputs[0] for output in finished}
-                if progress and finished:
-                    progress(len(finished))
+                outputs = {int(output.request_id): output.outputs[0] for output in engine.step() if output.finished}
+                ended = {place: self._completion(requests[place], output) for place, output in outputs.items()}
+                completions |= ended
+                if progress and ended:
+                    progress(ended)
         finally:
-            engine.abort_request([str(place) for place in range(len(requests)) if place not in outputs])
-        return outputs
+            engine.abort_request([str(place) for place in range(len(requests)) if place not in completions])
+        return completions
 
     def _completion(self, request: SampleRequest, output: Any) -> Completion:
         if output.finish_reason not in ("stop", "length"):

@@ -97,7 +97,7 @@ def _run_lm_eval(
         spec.evaluation,
         seed=spec.seed,
         model_name="base" if spec.export is None else f"{spec.label}/{name}",
-        progress=work.progress.advance,
+        progress=lambda ended: work.progress.advance(len(ended)),
     )
     work.artifact.write_bytes(f"{folder}/lm_eval.json", json.dumps(result.lm_eval_results, indent=1).encode())
     work.artifact.write_bytes(f"{folder}/samples.parquet", rows_to_parquet(result.samples, SampleRow))

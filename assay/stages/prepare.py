@@ -142,7 +142,7 @@ def _complete(
     spec: PrepareStage, work: Work, task: TaskSpec, prompts: Sequence[PromptRow], sampler: TorchSampler
 ) -> list[preflight.Probe]:
     requests = [request_for(row, task, spec.temperature, derive(spec.seed, "probe", row.id, 0)) for row in prompts]
-    completions = sampler.generate(requests, work.progress.advance)
+    completions = sampler.generate(requests, lambda ended: work.progress.advance(len(ended)))
     return [
         preflight.Probe(row.id, row.prompt, completion.text, row.gold, completion.finish_reason)
         for row, completion in zip(prompts, completions, strict=True)

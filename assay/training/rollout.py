@@ -1,4 +1,4 @@
-"""One step's completions: sample every group, verify, reward.
+"""One step's completions: sample every group, verify, reward. A completion is judged while others are being written.
 
 Request seeds hang from (run seed, step, problem id, sample index), so no two completions of a run share one (F01) and a
 resumed run asks for what the killed one asked for.
@@ -18,6 +18,7 @@ from assay.contracts.training import TrainSpec
 from assay.rewards.compose import Composer
 from assay.rewards.judge import judge
 from assay.sampling.requests import request_for
+from assay.training.behind import Behind
 from assay.verifiers import VerifierPool
 
 
@@ -43,6 +44,10 @@ class Rollout:
         return self.completion.tokens
 
 
+_Score = tuple[Verdict, dict[str, float], float]
+"""Verdict, parts and sum of a completion's reward."""
+
+
 class RolloutCollector:
     """Samples and scores groups for one run."""
 
@@ -60,16 +65,23 @@ class RolloutCollector:
         """Rollouts of the groups, group after group. `purpose` names the branch of the seed tree."""
         wanted = [(group.prompt, index) for group in groups for index in range(group.samples)]
         requests = [self._request(purpose, step, prompt, index) for prompt, index in wanted]
-        completions = self.sampler.generate(requests)
-        prompts = [prompt for prompt, _ in wanted]
+
+        def score(ended: Mapping[int, Completion]) -> dict[int, _Score]:
+            scores = self._score(step, [wanted[place][0] for place in ended], list(ended.values()))
+            return dict(zip(ended, scores, strict=True))
+
+        with Behind(score) as scoring:
+            completions = self.sampler.generate(requests, scoring.add)
+            scores = scoring.results()
+        return [
+            Rollout(*wanted[place], requests[place].seed, completion, *scores[place])
+            for place, completion in enumerate(completions)
+        ]
+
+    def _score(self, step: int, prompts: Sequence[PromptRow], completions: Sequence[Completion]) -> list[_Score]:
         verdicts = judge(self.pool, self.tasks, prompts, completions)
         rewards = self.composer.rewards(step, prompts, completions, verdicts)
-        return [
-            Rollout(prompt, index, request.seed, completion, verdict, reward.parts, reward.total)
-            for (prompt, index), request, completion, verdict, reward in zip(
-                wanted, requests, completions, verdicts, rewards, strict=True
-            )
-        ]
+        return [(verdict, reward.parts, reward.total) for verdict, reward in zip(verdicts, rewards, strict=True)]
 
     def _request(self, purpose: str, step: int, prompt: PromptRow, index: int) -> SampleRequest:
         seed = derive(self.seed, purpose, step, prompt.id, index)

@@ -36,7 +36,7 @@ class ReferenceSampler:
     def generate(self, requests: Sequence[SampleRequest], progress: Progress | None = None) -> list[Completion]:
         completions = [self._write(request) for request in requests]
         if progress:
-            progress(len(requests))
+            progress(dict(enumerate(completions)))
         return completions
 
     def _write(self, request: SampleRequest) -> Completion:

@@ -43,9 +43,11 @@ class SeedSampler:
         if self.left < 0:
             raise KeyboardInterrupt
         self.requests += requests
+        ends = ["length" if r.seed % 5 == 0 else "stop" for r in requests]
+        written = [Completion(str(r.seed), (1, 2), (0.0, 0.0), end) for r, end in zip(requests, ends, strict=True)]
         if progress:
-            progress(len(requests))
-        return [Completion(str(r.seed), (1, 2), (0.0, 0.0), "length" if r.seed % 5 == 0 else "stop") for r in requests]
+            progress(dict(enumerate(written)))
+        return written
 
 
 class SeedPool:

@@ -33,9 +33,10 @@ class ScriptedSampler:
 
     def generate(self, requests: Sequence[SampleRequest], progress: Progress | None = None) -> list[Completion]:
         self.requests.extend(requests)
+        written = [self._write(request) for request in requests]
         if progress:
-            progress(len(requests))
-        return [self._write(request) for request in requests]
+            progress(dict(enumerate(written)))
+        return written
 
     def _write(self, request: SampleRequest) -> Completion:
         text = self.script(request)

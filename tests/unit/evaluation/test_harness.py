@@ -65,7 +65,7 @@ def test_budget_stop_strings_and_temperature_are_the_tasks(sampler, tokenizer, s
 
 def test_progress_counts_every_sequence(sampler, tokenizer, sums, words, spec):
     counts: list[int] = []
-    run(sampler, tokenizer, [sums, words], spec, progress=counts.append)
+    run(sampler, tokenizer, [sums, words], spec, progress=lambda ended: counts.append(len(ended)))
     assert sum(counts) == (len(sums.rows) + len(words.rows)) * (1 + spec.samples_per_prompt)
 
 

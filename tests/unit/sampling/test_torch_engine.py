@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,11 +116,14 @@ def test_a_prompt_that_many_rows_share_is_run_once(model: Any, byte_tokenizer: A
 
 
 def test_order_and_progress_are_the_requests_own(sampler: TorchSampler) -> None:
-    requests, finished = mixed_requests(40), []
-    forwards = sampler.generate(requests, finished.append)
+    requests = mixed_requests(40)
+    ended: list[Mapping[int, Completion]] = []
+    forwards = sampler.generate(requests, ended.append)
     backwards = sampler.generate(requests[::-1])
     assert [c.tokens for c in backwards[::-1]] == [c.tokens for c in forwards]
-    assert sum(finished) == 40
+    assert sorted(place for some in ended for place in some) == list(range(40))
+    assert all(forwards[place] is completion for some in ended for place, completion in some.items())
+    assert len(ended) > 5
 
 
 def test_distinct_seeds_write_distinct_completions_and_one_seed_writes_one(sampler: TorchSampler) -> None:
