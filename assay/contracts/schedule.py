@@ -29,8 +29,8 @@ class PromptSchedule(Protocol):
         """The groups of a step. No prompt appears twice in one step."""
         ...
 
-    def replacements(self, step: int, attempt: int, tried: Collection[str], count: int) -> Sequence[Allocation]:
-        """Groups of other prompts for a step, up to `count`, none of them in `tried`; `attempt` counts from 0."""
+    def replacements(self, step: int, chosen: Collection[str], count: int) -> Sequence[Allocation]:
+        """Groups of other prompts for a step than those chosen, up to `count`."""
         ...
 
     def observe(self, counts: Mapping[str, tuple[float, float]]) -> None:

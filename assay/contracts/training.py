@@ -49,7 +49,7 @@ class LoRASpec(Frozen):
 
     rank: int = Field(16, ge=1)
     """Columns of B and rows of A."""
-    alpha: float = Field(32.0, gt=0)
+    alpha: int = Field(32, ge=1)
     """The adapters' product is scaled by alpha / rank."""
     targets: tuple[str, ...] = ()
     """Names of the linear layers, for instance q_proj and v_proj; empty: all but the output layer."""

@@ -32,8 +32,8 @@ class Order(Protocol):
         """The prompts of a step, none twice."""
         ...
 
-    def replacements(self, step: int, attempt: int, tried: Collection[str], count: int) -> list[PromptRow]:
-        """Other prompts for a step, up to `count`, none of them tried yet. `attempt` counts from 0."""
+    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
+        """Other prompts for a step than those chosen, up to `count`."""
         ...
 
 
@@ -52,10 +52,10 @@ class ShuffledOrder:
         places = range(self.quota.start(step) - origin, self.quota.start(step + 1) - origin)
         return [self._pass(pool, place // len(pool), purpose, origin)[place % len(pool)] for place in places]
 
-    def replacements(self, step: int, attempt: int, tried: Collection[str], count: int) -> list[PromptRow]:
+    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
         pool, _, _ = self._phase(step)
-        rest = [prompt for prompt in pool if prompt.id not in tried]
-        random.Random(derive(self.seed, "replacements", step, attempt)).shuffle(rest)
+        rest = [prompt for prompt in pool if prompt.id not in chosen]
+        random.Random(derive(self.seed, "replacements", step)).shuffle(rest)
         return rest[:count]
 
     def _phase(self, step: int) -> tuple[Sequence[PromptRow], str, int]:  # noqa: ARG002
@@ -114,9 +114,9 @@ class SelfPacedOrder:
     def select(self, step: int) -> list[PromptRow]:
         return self._draw(self.prompts, self.quota.start(step + 1) - self.quota.start(step), "self-paced", step)
 
-    def replacements(self, step: int, attempt: int, tried: Collection[str], count: int) -> list[PromptRow]:
-        rest = [prompt for prompt in self.prompts if prompt.id not in tried]
-        return self._draw(rest, count, "replacements", step, attempt)
+    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
+        rest = [prompt for prompt in self.prompts if prompt.id not in chosen]
+        return self._draw(rest, count, "replacements", step)
 
     def _draw(self, pool: Sequence[PromptRow], count: int, *branch: int | str) -> list[PromptRow]:
         rng = random.Random(derive(self.seed, *branch))
@@ -137,9 +137,9 @@ class Blend:
     def select(self, step: int) -> list[PromptRow]:
         return [prompt for order in self.orders for prompt in order.select(step)]
 
-    def replacements(self, step: int, attempt: int, tried: Collection[str], count: int) -> list[PromptRow]:
+    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
         """Dealt out in turn, each order's own."""
-        own = [order.replacements(step, attempt, tried, count) for order in self.orders]
+        own = [order.replacements(step, chosen, count) for order in self.orders]
         dealt = [prompts[turn] for turn in range(count) for prompts in own if turn < len(prompts)]
         return dealt[:count]
 
