@@ -16,7 +16,6 @@ from assay.cli.options import load_plan
 from assay.cli.pipeline import build_pipeline, load_builder
 from assay.cli.pods import KubernetesPods
 from assay.contracts.errors import SpecError
-from assay.contracts.launch import check_launch
 from assay.contracts.nightly import NightlySpec
 from assay.contracts.profile import ClusterSpec, Profile, Role
 from assay.plan.expand import Plan, expand
@@ -52,7 +51,6 @@ def build_package(
     cluster = _cluster(profile)
     store = open_store(_shared_root(root or profile.root))
     target = KubernetesPods(cluster, _images(cluster, pipeline))
-    check_launch(target.launch())
     runtime = profile.runtime.model_copy(update={"launch": target.launch()}).model_dump_json()
     nightly, files = _ablation_files(config)
     lock = pipeline.resolve().parent.parent / IMAGE_LOCK

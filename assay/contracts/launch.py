@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from assay.contracts.base import Frozen
-from assay.contracts.errors import SpecError
 
 RUN_ID = "ASSAY_RUN_ID"
 """Environment variable: the id of the Kubeflow run. Not set on a laptop, where a second run is a person's decision."""
@@ -109,10 +108,3 @@ class TrainJob(Frozen):
 
 
 Launch = Annotated[Inline | Torchrun | TrainJob, Field(discriminator="kind")]
-
-
-def check_launch(launch: Launch) -> None:
-    """Raise SpecError when training cannot run as `launch` asks: it is one process for now."""
-    if launch.world_size > 1:
-        problem = f"nodes x processes_per_node is {launch.world_size}, and training runs in one process"
-        raise SpecError("cluster.training", problem, "Set nodes and processes_per_node to 1")

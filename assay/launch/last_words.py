@@ -31,6 +31,13 @@ def leave(error: AssayError) -> None:
     """Write the error to the file, unless another process of this pod died before and is the cause."""
     file = os.environ.get(LAST_WORDS)
     if file and not _written(Path(file)):
+        overrule(error)
+
+
+def overrule(error: AssayError) -> None:
+    """Write the error over whatever another process took for the cause."""
+    file = os.environ.get(LAST_WORDS)
+    if file:
         Path(file).write_text(_encoded(error), encoding="utf-8")
 
 

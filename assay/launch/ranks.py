@@ -12,10 +12,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from assay.launch.last_words import killed, leave, of_exit
+from assay.launch.last_words import killed, leave, of_exit, overrule
 from assay.launch.parent import end_with_parent
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,9 +34,17 @@ def main(arguments: Sequence[str]) -> int:
     except SignalException as error:
         return _ended(-error.sigval)
     except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        return _ended(failure.exitcode)
+        return _failed(error)
     return 0
+
+
+def _failed(error: ChildFailedError) -> int:
+    """A process that SIGKILL ended is the cause, whatever the others say that lost it; else the first that failed."""
+    if any(failure.exitcode == -signal.SIGKILL for failure in error.failures.values()):
+        overrule(killed(signal.SIGKILL))
+        return _ended(-signal.SIGKILL)
+    _, failure = error.get_first_failure()
+    return _ended(failure.exitcode)
 
 
 def _ended(code: int) -> int:

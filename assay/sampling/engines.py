@@ -81,10 +81,14 @@ class Samplers:
 def training_sampler(
     model: ModelSpec, policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, train: TrainSpec, runtime: Runtime
 ) -> Sampler:
-    """The sampler of a model in training: `policy` itself where sampling and training take turns, else a copy of it."""
+    """The sampler of a model in training: `policy` itself where sampling and training take turns, else a copy of it.
+
+    Call it while the model is whole: ZeRO 3 leaves each process pieces of the weights, and adapters new names.
+    """
     if uses_vllm(runtime, pick_device(runtime)):
         return _beside_training(model, train, runtime)
-    sampler = ApartTorchSampler if train.rollout.max_staleness_steps else TorchSampler
+    in_pieces = runtime.scale.stage(train.engine.dtype) == 3
+    sampler = ApartTorchSampler if in_pieces or train.rollout.max_staleness_steps else TorchSampler
     return sampler(policy, tokenizer, runtime.max_batch_sequences)
 
 

@@ -17,6 +17,7 @@ from transformers import (
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import ModelError
+from assay.contracts.scale import Rank
 from assay.contracts.stage import Runtime
 from assay.storage import fetch_uri
 
@@ -24,12 +25,13 @@ _SAFE: dict[str, Any] = {"trust_remote_code": False}
 
 
 def pick_device(runtime: Runtime) -> torch.device:
-    """The device a stage runs on; also sets the number of CPU threads."""
+    """The device a process of a stage runs on; also sets the number of CPU threads."""
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
-    if runtime.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(runtime.device)
+    wanted = runtime.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted, Rank.from_environment().local) if wanted == "cuda" else torch.device(wanted)
 
 
 def load_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:

@@ -74,3 +74,10 @@ class StageProgress:
                 stream.write(json.dumps(asdict(event)) + "\n")
         else:
             print(f"{self.node}: {self.done}/{self.total} {self.unit} {note}".rstrip(), file=sys.stderr, flush=True)
+
+
+class SilentProgress(StageProgress):
+    """Of a process beside the one that tells."""
+
+    def _tell(self, state: Literal["running", "done", "failed"], note: str, exit_code: int = 0) -> None:
+        pass

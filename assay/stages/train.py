@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from assay.contracts.manifest import Finding
+from assay.contracts.scale import Rank
 from assay.contracts.stage import TrainStage
 from assay.curriculum.estimate import PassRate
 from assay.curriculum.schedule import filter_prompts, make_schedule
@@ -22,20 +23,22 @@ from assay.sampling.agreement import score_with
 from assay.sampling.engines import sampler_name, training_sampler
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.stages.prepared import prepared_prompts
-from assay.stages.work import Outcome, Work, entry
+from assay.stages.work import Outcome, Work, entry, entry_beside
 from assay.storage.tables import rows_from_parquet
 from assay.training.checkpoint import require_checkpoint, stored_checkpoints
 from assay.training.critic import critic_for
+from assay.training.engines import make_policy, prepare, training_world
 from assay.training.history import read_traces
 from assay.training.invariants import check_prompts, check_special_tokens
 from assay.training.loop import GRPOTrainer, Report, TrainResult
-from assay.training.policy import Policy
 from assay.training.producer import Producer
 from assay.training.record import RunIdentity
 from assay.training.rollback import Rollback
 from assay.training.rollout import RolloutCollector
 from assay.training.selection import planned_checkpoints
+from assay.training.shared import SharedCollector
 from assay.training.trackers import Told, Trackers
+from assay.training.world import World
 from assay.verifiers import VerifierPool
 
 
@@ -58,18 +61,27 @@ class RunEnd:
     """`torch`, or `vllm` with its version."""
     device: str
     devices: int
+    """Processes, one for each accelerator."""
+    zero_stage: int
+    """What they shared out: docs/how-to/scale.md."""
     train_seconds: float
     """Of all attempts; of one that was killed, up to its newest checkpoint."""
 
 
 def run(spec: TrainStage, work: Work) -> Outcome:
-    """Train, or continue a killed run; then check that the last checkpoint can be read back (F18)."""
+    """Train, or continue a killed run; then check that the last checkpoint can be read back (F18).
+
+    Of several processes the first tells and writes; the others are done when training is.
+    """
     torch.use_deterministic_algorithms(True, warn_only=True)
-    device = pick_device(work.runtime)
-    trackers = Trackers(work.runtime.trackers, _told(spec, work))
-    with VerifierPool(work.runtime.verifier_workers) as pool:
-        result = _trainer(spec, work, pool, device).run(_reporter(spec, work, trackers))
+    device, leads = pick_device(work.runtime), Rank.from_environment().leads
+    trackers = Trackers(work.runtime.trackers if leads else (), _told(spec, work))
+    world = training_world(spec.train.engine, work.runtime.scale, device)
+    with VerifierPool(work.runtime.verifier_workers) as pool, world as joined:
+        result = _trainer(spec, work, pool, device, joined).run(_reporter(spec, work, trackers))
     trackers.close()
+    if not leads:
+        return Outcome()
     require_checkpoint(work.artifact, result.steps_done)
     record = _run_end(spec, work, result, trackers, device)
     work.artifact.write_bytes("run.json", json.dumps(asdict(record), indent=1, sort_keys=True).encode())
@@ -91,7 +103,8 @@ def _run_end(spec: TrainStage, work: Work, result: TrainResult, trackers: Tracke
         tracker_failures=trackers.failures(),
         sampler=sampler_name(work.runtime),
         device=device.type,
-        devices=1,
+        devices=Rank.from_environment().of,
+        zero_stage=work.runtime.scale.stage(spec.train.engine.dtype),
         train_seconds=result.seconds,
     )
 
@@ -102,20 +115,23 @@ def _health(spec: TrainStage, work: Work, result: TrainResult) -> list[Finding]:
     return training_health(RunRecord(spec.label, spec.train, result.metrics, traces, validation_problems))
 
 
-def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.device) -> GRPOTrainer:
-    prepare, tasks = work.input(spec.prepare), {task.name: task for task in spec.tasks}
-    prompts, validation = prepared_prompts(prepare, "train"), prepared_prompts(prepare, "validation")
+def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.device, world: World) -> GRPOTrainer:
+    prepared, tasks, scale = work.input(spec.prepare), {task.name: task for task in spec.tasks}, work.runtime.scale
+    prompts, validation = prepared_prompts(prepared, "train"), prepared_prompts(prepared, "validation")
     model, tokenizer = load_model(spec.model, device), load_tokenizer(spec.model)
+    model = prepare(model, spec.train.engine, scale)
     check_prompts([*prompts, *validation], tokenizer)
     check_special_tokens([*prompts, *validation], tasks, tokenizer.all_special_ids, tokenizer.bos_token_id)
     critic = critic_for(spec.train, model)
-    policy = Policy(model, spec.train.optimizer, spec.train.temperature, spec.train.micro_batch_tokens)
     lag = spec.train.rollout.max_staleness_steps
     sampler = training_sampler(spec.model, model, tokenizer, spec.train, work.runtime)
-    collector = RolloutCollector(sampler, pool, tasks, spec.train, spec.seed)
+    policy = make_policy(model, spec.train, scale, world)
+    collector = SharedCollector(RolloutCollector(sampler, pool, tasks, spec.train, spec.seed), world)
     schedule = make_schedule(prompts, _rates(spec, work), spec.train, spec.seed)
     score = score_with(model)
-    producer = Producer(collector, sampler, schedule, policy.named_weights, score, spec.train.steps, lag)
+    producer = Producer(
+        collector, sampler, schedule, policy.named_weights, score, spec.train.steps, lag, spec.train.prompts
+    )
     identity = RunIdentity(_arm(spec), spec.seed)
     return GRPOTrainer(identity, spec.train, policy, producer, validation, work.artifact, critic)
 
@@ -172,3 +188,4 @@ def _failed_completions(result: TrainResult) -> dict[str, int]:
 
 
 main = entry(run)
+beside = entry_beside(run)

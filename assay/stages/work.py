@@ -26,12 +26,13 @@ from assay.plan.resolve import check_environment, numeric_environment
 from assay.stages.attempts import begin, remember
 from assay.stages.orphan import end_with_run
 from assay.stages.part import Part, read_part
-from assay.stages.progress import StageProgress
+from assay.stages.progress import SilentProgress, StageProgress
 from assay.stages.push import pushed
 from assay.stages.step import Step
 from assay.stages.worker import run_apart
 from assay.storage import open_store
 from assay.storage.artifacts import SCRATCH, Artifact, artifact_at
+from assay.storage.readonly import ReadOnlyStore
 from assay.storage.store import Store
 
 
@@ -101,6 +102,20 @@ def entry(run: Run, share: Share | None = None) -> Callable[..., Shown]:
             raise
 
     return main
+
+
+def entry_beside(run: Run) -> Callable[..., None]:
+    """`beside(ablation, node, key, root, runtime)`: the stage in a process that is not the first. It reads what the
+    first reads and writes nothing."""
+
+    def beside(**named: str) -> None:
+        step = Step(**named)
+        store = ReadOnlyStore(open_store(step.root))
+        node = _planned(step, store)
+        runtime = Runtime.model_validate_json(step.runtime)
+        run(node.spec, Work(store, artifact_at(store, node.ref), runtime, SilentProgress(node.name)))
+
+    return beside
 
 
 def _run_step(run: Run, share: Share | None, step: Step, progress: StageProgress) -> Shown:

@@ -2,7 +2,8 @@
 
     -m assay.stages.worker stage=train "node=train plain/seed0" key=3f… ablation=ablations/9c….json root=URI runtime={…}
 
-The step waits, the worker runs the stage and commits it; what the worker dies of is raised in the step.
+The step waits, the worker runs the stage and commits it; what the worker dies of is raised in the step. Of several
+workers the first does that, and the others run the stage beside it.
 Words, not options: torchrun stops at options behind the module's name that look like the beginning of its own.
 """
 
@@ -10,15 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from assay.contracts.errors import AssayError, InvariantError, StageError
+from assay.contracts.errors import AssayError, StageError
 from assay.contracts.launch import Torchrun, TrainJob
 from assay.contracts.manifest import Manifest
+from assay.contracts.scale import Rank
 from assay.contracts.stage import Runtime
 from assay.launch import launch
 from assay.launch.last_words import leave
@@ -48,19 +49,15 @@ def worker_argv(step: Step, stage: str) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the stage that the argv names, in this process."""
+    """Run the stage that the argv names, in this process; the first of several writes and commits."""
     end_with_parent(signal.SIGKILL)
     with _last_words():
-        _require_one_process()
         named = dict(word.split("=", 1) for word in arguments)
-        importlib.import_module(f"assay.stages.{named.pop('stage')}").main(**named)
-
-
-def _require_one_process() -> None:
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count > 1:
-        problem = f"WORLD_SIZE is {count}, and training runs in one process: each would train and commit by itself"
-        raise InvariantError(f"{problem}. Set nodes and processes_per_node to 1")
+        stage = importlib.import_module(f"assay.stages.{named.pop('stage')}")
+        if Rank.from_environment().leads:
+            stage.main(**named)
+        else:
+            stage.beside(**named)
 
 
 @contextmanager

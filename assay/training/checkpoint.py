@@ -7,7 +7,8 @@
     scratch/resume/state.json                    the same of the checkpoint that counts
 
 `state.json` is written last, so a kill leaves the previous checkpoint whole or the new one whole; a run goes back by
-writing an older one's state over it. Nothing is pickled.
+writing an older one's state over it. Nothing is pickled. Of several processes all gather, the first writes (the others'
+store only reads), and all wait for it; what is written is whole, so another number of processes can go on from it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -30,7 +30,6 @@ from assay.training.policy import Policy
 
 _RESUME = "scratch/resume"
 _STATE = f"{_RESUME}/state.json"
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +55,14 @@ def save_checkpoint(
     a run takes the same turns whether it was interrupted or not. Only the start, step 0, is both.
     """
     critics = {} if critic is None else critic.tensors()
-    weights, moments = save_tensors(_weights(policy)), save_tensors(_moments(policy) | critics)
+    weights, moments = save_tensors(policy.weights()), save_tensors(policy.moments() | critics)
     weights_path = model_path(step) if for_evaluation else f"{_resume_path(step)}.model.safetensors"
     moments_path = f"{_resume_path(step)}.safetensors"
     artifact.write_bytes(weights_path, weights)
     artifact.write_bytes(moments_path, moments)
     record = {
         "step": step,
-        "updates": policy.updates,
+        "counters": policy.counters(),
         "model": [weights_path, _sha256(weights)],
         "moments": [moments_path, _sha256(moments)],
         "state": state,
@@ -72,6 +71,7 @@ def save_checkpoint(
         artifact.write_bytes(f"{_resume_path(step)}.json", json.dumps(record).encode())
     artifact.write_bytes(_STATE, json.dumps(record).encode())
     _drop_all_but(artifact, {step, *keep})
+    policy.world.wait()
 
 
 def resume_points(artifact: Artifact) -> list[int]:
@@ -115,12 +115,10 @@ def load_checkpoint(artifact: Artifact, policy: Policy, critic: Critic | None = 
     found = _read_back(artifact)
     if found is None:
         return None
-    _restore_weights(policy, load_tensors(found.weights))
     moments = load_tensors(found.moments)
-    _restore_moments(policy, moments)
+    policy.restore(load_tensors(found.weights), moments, found.record["counters"])
     if critic is not None:
         critic.restore(moments)
-    policy.updates = found.record["updates"]
     return ResumePoint(found.record["step"], found.record["state"])
 
 
@@ -148,35 +146,6 @@ def _read_back(artifact: Artifact) -> _Stored | None:
         return None
     whole = [_sha256(weights), _sha256(moments)] == [record["model"][1], record["moments"][1]]
     return _Stored(record, weights, moments) if whole else None
-
-
-def _weights(policy: Policy) -> dict[str, torch.Tensor]:
-    """Every parameter once: tied tensors share storage and are written under their first name."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in policy.model.named_parameters()}
-
-
-def _restore_weights(policy: Policy, weights: dict[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in policy.model.named_parameters():
-            parameter.copy_(weights[name])
-
-
-def _moments(policy: Policy) -> dict[str, torch.Tensor]:
-    state = policy.optimizer.state
-    return {
-        f"{name}.{moment}": state[parameter][moment].detach().cpu().contiguous()
-        for name, parameter in policy.model.named_parameters()
-        for moment in _MOMENTS
-        if parameter in state
-    }
-
-
-def _restore_moments(policy: Policy, moments: dict[str, torch.Tensor]) -> None:
-    policy.optimizer.state.clear()
-    for name, parameter in policy.model.named_parameters():
-        if f"{name}.step" in moments:
-            state = {moment: moments[f"{name}.{moment}"].to(parameter.device) for moment in _MOMENTS}
-            policy.optimizer.state[parameter] = {**state, "step": state["step"].cpu()}
 
 
 def _resume_path(step: int) -> str:

@@ -9,19 +9,29 @@ time from the last hidden states, in the forward pass and again in the backward 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from assay.training.batching import TokenBatch
+from assay.training.prefix import Run, can_share_prompts, over_sequences, over_shared_prompts
 
 WHOLE_LOGITS = 1 << 25
 """Up to so many logits (128 MiB in fp32) are made at once: the plain way is faster where it fits."""
 CHUNK_TOKENS = 512
-_SHAPED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "logits_softcapping", "lm_head_multiplier")
+_SHAPED_LOGITS = (
+    "final_logit_softcapping",  # Gemma
+    "logit_scale",  # Cohere
+    "logits_scaling",  # Granite
+    "lm_head_multiplier",  # Falcon-H1
+)
 """Settings of models that change logits behind the output layer: the chunked way does not know them."""
+
+Over = Callable[[Run, TokenBatch], torch.Tensor]
+"""A way of running a model over a micro-batch: `assay.training.prefix` has two."""
 
 
 def token_logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float) -> torch.Tensor:
@@ -29,15 +39,16 @@ def token_logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float
 
     Padding is cleared here, before any exponential: e^r of an unlikely pad id is infinite, and inf · 0 is NaN.
     """
-    inputs: dict[str, Any] = {
-        "input_ids": batch.input_BS,
-        "attention_mask": batch.attention_BS,
-        "position_ids": batch.position_BS,
-        "use_cache": False,
-    }
+    if not can_share_prompts(model):
+        return _logprobs(model, batch, temperature, over_sequences)
+    cache = DynamicCache(config=model.config)
+    return _logprobs(model, batch, temperature, lambda run, rows: over_shared_prompts(run, rows, cache))
+
+
+def _logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float, over: Over) -> torch.Tensor:
     chunked = batch.target_BT.numel() * model.config.get_text_config().vocab_size > WHOLE_LOGITS
     score = _in_chunks if chunked and has_plain_head(model) else _at_once
-    return score(model, inputs, batch.target_BT, temperature).masked_fill(batch.mask_BT == 0, 0.0)
+    return score(model, batch, temperature, over).masked_fill(batch.mask_BT == 0, 0.0)
 
 
 def has_plain_head(model: PreTrainedModel) -> bool:
@@ -46,27 +57,29 @@ def has_plain_head(model: PreTrainedModel) -> bool:
     return model.get_output_embeddings() is not None and not any(getattr(config, name, None) for name in _SHAPED_LOGITS)
 
 
-def _at_once(
-    model: PreTrainedModel, inputs: dict[str, Any], target_BT: torch.Tensor, temperature: float
-) -> torch.Tensor:
-    logits_BTV = model(**inputs, logits_to_keep=target_BT.shape[1] + 1).logits[:, :-1]
-    return _chosen(logits_BTV, target_BT, temperature)
+def _at_once(model: PreTrainedModel, batch: TokenBatch, temperature: float, over: Over) -> torch.Tensor:
+    def logits(inputs: dict[str, Any], columns: int) -> torch.Tensor:
+        made: torch.Tensor = model(**inputs, logits_to_keep=columns).logits
+        return made
+
+    return _chosen(over(logits, batch), batch.target_BT, temperature)
 
 
-def _in_chunks(
-    model: PreTrainedModel, inputs: dict[str, Any], target_BT: torch.Tensor, temperature: float
-) -> torch.Tensor:
+def _in_chunks(model: PreTrainedModel, batch: TokenBatch, temperature: float, over: Over) -> torch.Tensor:
     """The same, over hidden states cut along batch and time."""
-    width = target_BT.shape[1]
-    hidden_NH = model.get_decoder()(**inputs).last_hidden_state[:, -width - 1 : -1].flatten(0, 1)
-    head = model.get_output_embeddings()
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+
+    def hidden(inputs: dict[str, Any], columns: int) -> torch.Tensor:
+        states: torch.Tensor = decoder(**inputs).last_hidden_state
+        return states[:, -columns:]
 
     def score(hidden_CH: torch.Tensor, target_C: torch.Tensor) -> torch.Tensor:
         return _chosen(head(hidden_CH), target_C, temperature)
 
-    pieces = zip(hidden_NH.split(CHUNK_TOKENS), target_BT.flatten().split(CHUNK_TOKENS), strict=True)
+    hidden_NH, target_N = over(hidden, batch).flatten(0, 1), batch.target_BT.flatten()
+    pieces = zip(torch.split(hidden_NH, CHUNK_TOKENS), torch.split(target_N, CHUNK_TOKENS), strict=True)
     scored = [checkpoint(score, hidden_CH, target_C, use_reentrant=False) for hidden_CH, target_C in pieces]
-    return torch.cat(scored).view_as(target_BT)
+    return torch.cat(scored).view_as(batch.target_BT)
 
 
 def _chosen(logits: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -75,11 +88,14 @@ def _chosen(logits: torch.Tensor, target: torch.Tensor, temperature: float) -> t
 
 
 class Scorer(torch.nn.Module):
-    """A model whose forward pass is `token_logprobs`: what wraps modules, as DeepSpeed does, can then wrap all of it."""
+    """A model whose forward pass is `token_logprobs`, for what wraps modules, as DeepSpeed does.
+
+    It runs whole sequences: under ZeRO 3 every process must make the same number of passes, whatever prompts it has.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: TokenBatch, temperature: float) -> torch.Tensor:
-        return token_logprobs(self.model, batch, temperature)
+        return _logprobs(self.model, batch, temperature, over_sequences)

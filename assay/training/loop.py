@@ -30,12 +30,12 @@ from assay.training.invariants import check_adam_eps, check_agreement, check_rat
 from assay.training.metrics import kl_metrics, mismatch_metrics, rollout_metrics
 from assay.training.policy import Policy
 from assay.training.producer import Made, Producer
-from assay.training.record import RunIdentity, trace_rows
+from assay.training.record import RunIdentity, trace_rows, unused_rows
 from assay.training.rollback import Rollback
 from assay.training.run_state import RunState
 from assay.training.termination import Terminated, Termination
 from assay.training.update import update_policy
-from assay.training.verdicts import accuracy, counts, group_sizes
+from assay.training.verdicts import accuracy, counts, group_sizes, mean_pass_rate
 
 VALIDATION_SAMPLES = 4
 PROBE_PROMPTS = 8
@@ -81,7 +81,7 @@ class GRPOTrainer:
         self.artifact = artifact
         self.critic = critic
         self.state = RunState(identity.label, spec, policy, critic, producer, len(validation), artifact)
-        self.termination = Termination()
+        self.termination = Termination(policy.world)
         self.token_budget = max(task.max_completion_tokens for task in producer.collector.tasks.values())
 
     def run(self, report: Report) -> TrainResult:
@@ -120,6 +120,7 @@ class GRPOTrainer:
             with self.termination.interruptible():
                 made, batch = self._score(state.done, clock)
             metrics, traces = self._learn(made, batch, clock)
+            metrics = self.policy.world.first(metrics)
             state.done += 1
             rollback = self._watch(metrics)
             state.recorder.add(state.done - 1, metrics, traces)
@@ -134,13 +135,14 @@ class GRPOTrainer:
         """The step's rollouts, their log-probs before the update, and whether these are what they must be."""
         made = self.producer.take(step)
         clock.lap("sample_s")
+        used = [rollout for rollout in made.rollouts if rollout.used]
         batch = StepBatch(
-            rollouts=made.rollouts,
-            group_sizes=group_sizes(made.rollouts),
-            old=self.policy.logprobs(made.rollouts, self.policy.model),
-            reference=self.policy.logprobs(made.rollouts, self.policy.reference),
+            rollouts=used,
+            group_sizes=group_sizes(used),
+            old=self.policy.logprobs(used, self.policy.model),
+            reference=self.policy.logprobs(used, self.policy.reference),
             token_budget=self.token_budget,
-            values=None if self.critic is None else self.critic.values(made.rollouts),
+            values=None if self.critic is None else self.critic.values(used),
         )
         self._check(step, made, batch)
         clock.lap("score_s")
@@ -175,9 +177,12 @@ class GRPOTrainer:
             check_adam_eps(metrics["grad_rms"], metrics["grad_norm"], self.spec.optimizer)
         if self.critic is not None:
             metrics |= self.critic.update(batch, credit.returns, self.spec.updates_per_step)
-        self.producer.schedule.observe(counts(batch.rollouts))
+        counted = counts(made.rollouts, self.spec.prompts)
+        self.producer.schedule.observe(counted)
         clock.lap("update_s")
-        return metrics | clock.laps, trace_rows(self.identity, step, batch, credit, made.staleness_steps)
+        rows = trace_rows(self.identity, step, batch, credit, made.staleness_steps)
+        rows += unused_rows(self.identity, step, made.rollouts, made.staleness_steps)
+        return metrics | {"pass_rate": mean_pass_rate(counted)} | clock.laps, rows
 
     def _watch(self, metrics: dict[str, float]) -> Rollback | None:
         """Validation, trends and guards after a step; adds to its metrics. Returns where to go back to, if at all."""
@@ -211,6 +216,8 @@ def _measure(made: Made, batch: StepBatch) -> dict[str, float]:
     entropy = -fmean(value for values in batch.old for value in values)
     policy = mismatch_metrics(batch.old, batch.sampler) | kl_metrics(batch.old, batch.reference)
     lag = {"entropy": entropy, "staleness_steps": float(made.staleness_steps)}
+    replaced = group_sizes([rollout for rollout in made.rollouts if not rollout.used])
+    lag |= {"replaced_groups": float(len(replaced))}
     return rollout_metrics(made.rollouts) | reward_spread(batch) | lag | policy
 
 

@@ -6,8 +6,7 @@ ZeRO 0 of several. `assay.training.zero.ZeroPolicy` shares memory out with DeepS
     logprobs                        of all completions, before the update
     batches, token_logprobs,
     backward, update                one update: this process's completions, the loss of each micro-batch, AdamW
-    sampled                         the model that a sampler in this process may run by itself
-    named_weights                   for other samplers: as the model computes with them
+    named_weights                   for a sampler: as the model computes with them
     weights, moments, restore       for checkpoints: whole and in fp32, whatever holds them in pieces
 """
 
@@ -28,7 +27,7 @@ from assay.training.logprobs import token_logprobs
 from assay.training.lora import add_adapters, frozen_twin, merged
 from assay.training.rates import learning_rate
 from assay.training.recompute import recomputing
-from assay.training.world import World
+from assay.training.world import ALONE, World
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 _VALUE = "value"
@@ -48,7 +47,7 @@ class Policy:
         total_updates: int = 0,
         lora: LoRASpec | None = None,
         recompute: bool = False,
-        world: World = World(),
+        world: World = ALONE,
     ) -> None:
         self.model = model
         self.spec = spec
@@ -62,7 +61,6 @@ class Policy:
         self.rate_scale = 1.0
         """Of the whole schedule; each rollback halves it."""
         self.reference = self._split_off_reference()
-        self.sampled = model
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.trained_count = sum(parameter.numel() for parameter in self.trained.values())
         self.optimizer = adamw(list(self.trained.values()), spec)
@@ -137,7 +135,8 @@ class Policy:
     @torch.no_grad()
     def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Every parameter once, whole, under its Hugging Face name, as the model computes with it."""
-        yield from self._model_weights() if self.lora is None else merged(dict(self._model_weights()), self.lora).items()
+        weights = self._model_weights()
+        yield from weights if self.lora is None else merged(dict(weights), self.lora).items()
 
     def _model_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         return ((name, self._whole(parameter)) for name, parameter in self.model.named_parameters())

@@ -78,6 +78,7 @@ class RunState:
             self._restore(found.step, found.state)
         forget_checkpoints_after(self.artifact, self.done)
         forget_after(self.artifact, self.done, len(self.rollbacks))
+        self.policy.world.wait()
         self.recorder = Recorder(self.artifact, self.done, state["rows"])
         self.board = TensorBoard(self.artifact, read_metrics(self.artifact))
         self.producer.restore(self.done, state["in_flight"])
@@ -109,6 +110,7 @@ class RunState:
         self.recorder.throw_away(rollback.to_step, self.done, len(self.rollbacks))
         state = read_state(self.artifact, rollback.to_step)
         go_back(self.artifact, rollback.to_step, state | self._history())
+        self.policy.world.wait()
         self.board.close()
         self.resume()
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from assay.contracts.training import TrainSpec
 from assay.training.batching import TokenBatch
 from assay.training.credit import StepBatch, TokenValues

@@ -11,7 +11,6 @@ on the lock of a build that was killed.
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,6 @@ from assay.training.logprobs import Scorer
 from assay.training.policy import GradientStats, Policy
 from assay.training.world import World
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _SCALER = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
 _NEVER = 1 << 30
@@ -45,14 +43,13 @@ class ZeroPolicy(Policy):
         temperature: float,
         micro_batch_tokens: int,
         *,
-        engine: EngineSpec = EngineSpec(),
-        scale: Scale = Scale(zero_stage=1),
-        total_updates: int = 0,
-        world: World = World(),
+        engine: EngineSpec,
+        scale: Scale,
+        total_updates: int,
+        world: World,
     ) -> None:
         deepspeed = _deepspeed()
         self.stage = scale.stage(engine.dtype)
-        model.to(DTYPES.get(engine.dtype, torch.float32))
         super().__init__(
             model,
             spec,
@@ -63,12 +60,10 @@ class ZeroPolicy(Policy):
             recompute=scale.activation_checkpointing,
             world=world,
         )
-        self.sampled = copy.deepcopy(model) if self.stage == 3 else model
         settings = engine_settings(spec, engine, scale)
         self.engine = deepspeed.initialize(model=Scorer(model), optimizer=self.optimizer, config=settings)[0]
-        self.optimizer = self.engine.optimizer
+        self.zero: Any = self.engine.optimizer
         self.reference_scorer = self._placed_reference(deepspeed, settings)
-        self.sampled.to(self.engine.device)
 
     def _placed_reference(self, deepspeed: Any, settings: dict[str, Any]) -> torch.nn.Module:
         """On the device; ZeRO 3 shares out the reference as well."""
@@ -105,30 +100,23 @@ class ZeroPolicy(Policy):
             self.engine.step()
         stats = self._stats(float(self.engine.get_global_grad_norm()))
         self.updates += 1
-        self._renew_sampled()
         scaled = self.engine.fp16_enabled() and not math.isfinite(stats.norm)
         return GradientStats(0.0, 0.0, 0.0) if scaled else stats
 
-    def _renew_sampled(self) -> None:
-        if self.sampled is not self.model:
-            with torch.no_grad():
-                for (name, whole), held in zip(self._model_weights(), self.sampled.parameters(), strict=True):
-                    assert held.shape == whole.shape, name
-                    held.copy_(whole)
-
     def counters(self) -> dict[str, Any]:
         """The number of updates, and how the loss is scaled."""
-        scaler = getattr(self.optimizer, "loss_scaler", None)
+        scaler = getattr(self.zero, "loss_scaler", None)
         scaling = {name: getattr(scaler, name) for name in _SCALER if hasattr(scaler, name)}
         return super().counters() | {"loss_scaler": scaling}
 
     def restore(
         self, weights: Mapping[str, torch.Tensor], moments: Mapping[str, torch.Tensor], counters: Mapping[str, Any]
     ) -> None:
+        for tensor in (tensor for piece in self._pieces() for tensor in self.optimizer.state.get(piece, {}).values()):
+            tensor.zero_()  # of a run that goes back to where it had none
         super().restore(weights, moments, counters)
         for name, value in counters.get("loss_scaler", {}).items():
-            setattr(self.optimizer.loss_scaler, name, value)
-        self._renew_sampled()
+            setattr(self.zero.loss_scaler, name, value)
 
     def _whole(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         from deepspeed.runtime.zero.partition_parameters import GatheredParameters
@@ -142,8 +130,8 @@ class ZeroPolicy(Policy):
         return safe_get_full_fp32_param(parameter) if parameter.requires_grad else self._whole(parameter)
 
     def _set_value(self, parameter: torch.nn.Parameter, value: torch.Tensor) -> None:
-        from deepspeed.utils import safe_set_full_fp32_param
         from deepspeed.runtime.zero.partition_parameters import GatheredParameters
+        from deepspeed.utils import safe_set_full_fp32_param
 
         placed = value.to(self.engine.device)
         safe_set_full_fp32_param(parameter, placed)
@@ -153,7 +141,7 @@ class ZeroPolicy(Policy):
     def _moments(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
         from deepspeed.utils import safe_get_full_optimizer_state
 
-        states = [self._torch_state[piece] for piece in self._pieces() if piece in self._torch_state]
+        states = [self.optimizer.state[piece] for piece in self._pieces() if piece in self.optimizer.state]
         if not states:
             return {}
         found = {key: safe_get_full_optimizer_state(parameter, key) for key in _MOMENTS}
@@ -170,23 +158,19 @@ class ZeroPolicy(Policy):
     def _begin_moments(self, step: torch.Tensor) -> None:
         """torch makes AdamW's state at the first step; a resumed run needs it before."""
         for piece in self._pieces():
-            state = self._torch_state.setdefault(piece, {})
+            state = self.optimizer.state.setdefault(piece, {})
             for key in _MOMENTS:
                 state.setdefault(key, torch.zeros_like(piece))
             state["step"] = step.clone()
         if self.stage < 3:
-            self.optimizer._lazy_init_hp_params_optimizer_state()
-
-    @property
-    def _torch_state(self) -> Any:
-        return self.optimizer.optimizer.state
+            self.zero._lazy_init_hp_params_optimizer_state()
 
     def _pieces(self) -> list[torch.Tensor]:
         """This process's flat pieces of the fp32 weights, under the names of DeepSpeed's three optimizers."""
         for name in ("single_partition_of_fp32_groups", "fp32_partitioned_groups_flat", "fp32_groups_flat_partition"):
-            if hasattr(self.optimizer, name):
-                return list(getattr(self.optimizer, name))
-        raise InvariantError(f"DeepSpeed's {type(self.optimizer).__name__} is not known here; use another zero_stage")
+            if hasattr(self.zero, name):
+                return list(getattr(self.zero, name))
+        raise InvariantError(f"DeepSpeed's {type(self.zero).__name__} is not known here; use another zero_stage")
 
 
 def engine_settings(spec: OptimizerSpec, engine: EngineSpec, scale: Scale) -> dict[str, Any]:

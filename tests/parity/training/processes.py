@@ -82,28 +82,20 @@ def train(job: dict[str, Any], world: Any, save: Path) -> None:
 
 def make_policy(job: dict[str, Any], spec: Any, world: Any) -> Any:
     from assay.contracts.scale import Scale
-    from assay.training.policy import Policy
-    from assay.training.zero import ZeroPolicy
+    from assay.training import engines
 
     scale = Scale.model_validate(job.get("scale", {}))
-    model, settings = tiny_model(**job.get("model", {})), (spec.optimizer, spec.temperature, job.get("budget", 60))
-    if scale.stage(spec.engine.dtype):
-        return ZeroPolicy(model, *settings, engine=spec.engine, scale=scale, total_updates=4, world=world)
-    return Policy(
-        model,
-        *settings,
-        lora=spec.engine.lora,
-        recompute=scale.activation_checkpointing,
-        total_updates=4,
-        world=world,
-    )
+    model = engines.prepare(tiny_model(**job.get("model", {})), spec.engine, scale)
+    return engines.make_policy(model, spec, scale, world)
 
 
 def train_spec(changes: dict[str, Any]) -> Any:
     from assay.contracts.training import TrainSpec
 
     optimizer = {"learning_rate": 3e-3, "warmup_steps": 2, "weight_decay": 0.01, "schedule": "linear"}
-    return TrainSpec.model_validate({"steps": 4, "optimizer": optimizer, "kl": {"coefficient": 0.05}} | changes)
+    return TrainSpec.model_validate(
+        {"steps": 4, "optimizer": optimizer, "kl": {"coefficient": 0.05}, "micro_batch_tokens": 60} | changes
+    )
 
 
 def step_batch(policy: Any, step: int) -> tuple[Any, list[list[float]]]:
@@ -147,12 +139,11 @@ def leave(policy: Any, metrics: Sequence[dict[str, float]], folder: Path) -> Non
     sampled = {name: tensor.float().contiguous().clone() for name, tensor in policy.named_weights()}
     files = {"weights": policy.weights(), "moments": policy.moments(), "sampled": sampled}
     notes = {"counters": policy.counters(), "metrics": metrics, "logprobs": step_batch(policy, 99)[0].old}
-    held = {name: float(p.detach().float().sum()) for name, p in policy.sampled.named_parameters()}
     if policy.world.rank.leads:
         folder.mkdir(parents=True)
         for name, tensors in files.items():
             save_file(tensors, folder / f"{name}.safetensors")
-        (folder / "notes.json").write_text(json.dumps(notes | {"held": held}))
+        (folder / "notes.json").write_text(json.dumps(notes))
 
 
 if __name__ == "__main__":
