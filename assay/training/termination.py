@@ -3,7 +3,8 @@
     while rollouts are made and scored     at once: nothing was changed yet, the step is made again after the resume
     while weights are being changed        when the step is over
 
-So what is left to do within the grace period is a checkpoint, and at most one update and one validation before it.
+So what is left to do within the grace period is a checkpoint, and at most one update and one validation before it. Of
+several processes none may leave while another waits for it: they agree at the beginning of each step.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from assay.training.world import World
+
 
 class Terminated(BaseException):
     """SIGTERM arrived where work can be thrown away. No error: nothing but the loop may catch it."""
@@ -22,7 +25,8 @@ class Terminated(BaseException):
 class Termination:
     """Whether SIGTERM has arrived."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.asked = False
         self._at_once = False
 
@@ -41,9 +45,9 @@ class Termination:
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Raise Terminated within the block, or at its beginning if SIGTERM came before."""
-        self._at_once = True
+        self._at_once = self.world.rank.of == 1
         try:
-            if self.asked:
+            if any(self.world.gather(self.asked)):
                 raise Terminated
             yield
         finally:

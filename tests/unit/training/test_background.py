@@ -1,0 +1,51 @@
+"""A thread that works through tasks in order, and whose failures are nobody's secret."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from assay.training.background import Background
+
+
+def test_tasks_are_done_one_after_the_other_in_their_order() -> None:
+    background, seen = Background("test"), []
+    futures = [background.submit(lambda place=place: seen.append(place)) for place in range(50)]
+    for future in futures:
+        future.result(5)
+    assert seen == list(range(50))
+    assert background.close(5)
+
+
+def test_what_a_task_dies_of_is_raised_where_its_result_is_asked_for_and_the_next_is_done() -> None:
+    background = Background("test")
+    failed, done = background.submit(lambda: 1 // 0), background.submit(lambda: "done")
+    with pytest.raises(ZeroDivisionError):
+        failed.result(5)
+    assert done.result(5) == "done"
+
+
+def test_a_task_that_was_cancelled_in_time_is_never_begun() -> None:
+    background, gate, seen = Background("test"), threading.Event(), []
+    background.submit(lambda: gate.wait(5))
+    cancelled = background.submit(lambda: seen.append(1))
+    assert cancelled.cancel()
+    gate.set()
+    assert background.close(5)
+    assert seen == []
+
+
+def test_a_thread_that_hangs_is_not_waited_for_and_does_not_keep_the_process_alive() -> None:
+    background, gate = Background("test"), threading.Event()
+    background.submit(lambda: gate.wait(30))
+    begun = time.monotonic()
+    assert not background.close(0.1)
+    assert time.monotonic() - begun < 5
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "test")
+    gate.set()
+
+
+def test_one_that_was_never_used_is_closed_at_once() -> None:
+    assert Background("test").close(0)
