@@ -21,7 +21,22 @@ from pydantic_core import PydanticUndefined
 
 from assay.cli.main import app
 from assay.cli.run import STOPPED_EXIT_CODE
-from assay.contracts import ablation, launch, nightly, profile, reward, stage, summary, task, training, verifier
+from assay.contracts import (
+    ablation,
+    launch,
+    nightly,
+    objective,
+    profile,
+    reward,
+    sampling,
+    scale,
+    stage,
+    summary,
+    task,
+    tracker,
+    training,
+    verifier,
+)
 from assay.contracts.base import NOT_IDENTITY, Frozen
 from assay.contracts.errors import AssayError
 from assay.tasks import load_task
@@ -103,9 +118,15 @@ ABLATION: tuple[Section, ...] = (
     ("curriculum", ablation.CurriculumSpec),
     ("train", training.TrainSpec),
     ("train.prompts", training.PromptSpec),
-    ("train.loss", training.LossSpec),
-    ("train.kl", training.KLSpec),
+    ("train.prompts.until_mixed", training.ChunkSpec),
+    ("train.loss", objective.LossSpec),
+    ("train.loss.critic", objective.CriticSpec),
+    ("train.mismatch", objective.MismatchSpec),
+    ("train.kl", objective.KLSpec),
     ("train.optimizer", training.OptimizerSpec),
+    ("train.rollout", training.RolloutSpec),
+    ("train.engine", training.EngineSpec),
+    ("train.engine.lora", training.LoRASpec),
     ("train.guards", training.GuardRule),
     ("evaluation", ablation.EvaluationSpec),
     *_of_kinds("reward", reward.RewardPart),
@@ -114,6 +135,8 @@ ABLATION: tuple[Section, ...] = (
 PROFILE: tuple[Section, ...] = (
     ("Top level", profile.Profile),
     ("runtime", stage.Runtime),
+    ("runtime.vllm", sampling.VllmSettings),
+    ("runtime.scale", scale.Scale),
     ("cluster", profile.ClusterSpec),
     ("pods", profile.PodSpec),
     ("tolerations", profile.Toleration),
@@ -125,6 +148,8 @@ PROFILE: tuple[Section, ...] = (
     ("launch of kind torchrun", launch.Torchrun),
     ("launch of kind trainjob", launch.TrainJob),
     ("A variable of a launch", launch.SecretVariable),
+    ("tracker of kind wandb", tracker.WandbTracker),
+    ("tracker of kind mlflow", tracker.MlflowTracker),
 )
 TASK: tuple[Section, ...] = (
     ("Top level", task.TaskSpec),

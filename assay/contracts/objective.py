@@ -62,8 +62,7 @@ class LossSpec(Frozen):
     """The policy loss by name; the other fields change parts of it, left out they are the objective's own."""
 
     objective: Objective = "grpo"
-    """`grpo`, `dr_grpo`, `dapo`, `bnpo`, `gspo`, `cispo`, `rloo`, `reinforce++`, `ppo`: docs/explanation/losses.md has
-    the formulas and when to use which."""
+    """The recipe; docs/explanation/losses.md has the formulas and when to use which."""
     normaliser: Normaliser | None = None
     """How token losses l become one number (F16). `response`: mean over completions of Σl/tokens. `tokens`: Σl/all
     tokens of the update. `micro_batch`: the same within each micro-batch, then their mean. `constant`:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -35,7 +36,8 @@ class ValueModel(torch.nn.Module):
         super().__init__()
         self.trunk = copy.deepcopy(model.get_decoder()).float().requires_grad_(True)
         width = model.config.get_text_config().hidden_size
-        self.head = torch.nn.utils.skip_init(torch.nn.Linear, width, 1, device=model.device)  # draws no random numbers
+        without_random_numbers: Any = torch.nn.utils.skip_init
+        self.head = without_random_numbers(torch.nn.Linear, width, 1, device=model.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -13,6 +14,22 @@ from assay.contracts.objective import RECIPES, KLSpec, LossSpec, MismatchSpec, O
 @pytest.mark.parametrize("objective", get_args(Objective))
 def test_every_objective_is_a_setting_by_its_name_alone(objective: Any) -> None:
     assert LossSpec(objective=objective).recipe == RECIPES[objective]
+
+
+def test_the_table_of_objectives_is_the_recipes() -> None:
+    """docs/explanation/losses.md, row by row: name, clip, normaliser, advantage."""
+    page = (Path(__file__).parents[3] / "docs/explanation/losses.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    table = {row[0].split("`")[1]: row for row in rows if len(row) == 7 and row[0] != "`objective`"}
+    assert set(table) == set(RECIPES)
+    for name, recipe in RECIPES.items():
+        _, _, _, clip, normaliser, advantage, _ = table[name]
+        low = "none" if recipe.clip_low == 1 else f"{recipe.clip_low:.4f}".rstrip("0")
+        assert (clip, normaliser, advantage) == (
+            f"{low}, {recipe.clip_high:.4f}".rstrip("0").rstrip("."),
+            f"`{recipe.normaliser}`",
+            f"`{recipe.advantage}`",
+        )
 
 
 @pytest.mark.parametrize(

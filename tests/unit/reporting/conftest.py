@@ -54,12 +54,12 @@ train:
 arms:
   grpo: {}
   dr_grpo:
-    loss: {normaliser: dr_grpo, scale_by_std: false}
+    loss: {objective: dr_grpo, clip_high: 0.28}
   easy to hard:
     prompts: {order: easy_to_hard}
 """
 RESOLVED = DECLARED.replace("  steps: 40\n", "  steps: 40\n  temperature: 1.0\n  samples_per_prompt: 8\n").replace(
-    "arms:\n", "  loss: {normaliser: grpo, scale_by_std: true}\n  prompts: {order: shuffled}\narms:\n"
+    "arms:\n", "  loss: {objective: grpo, clip_high: 0.2}\n  prompts: {order: shuffled}\narms:\n"
 )
 
 
@@ -70,8 +70,8 @@ def actual(arm: str) -> dict[str, str]:
         "samples_per_prompt": "8",
         "kl.coefficient": "1e-06" if arm == "grpo" else "0.001",
         "optimizer.learning_rate": "0.0001",
-        "loss.normaliser": "dr_grpo" if arm == "dr_grpo" else "grpo",
-        "loss.scale_by_std": "False" if arm == "dr_grpo" else "True",
+        "loss.objective": "dr_grpo" if arm == "dr_grpo" else "grpo",
+        "loss.clip_high": "0.28" if arm == "dr_grpo" else "0.2",
         "prompts.order": "easy_to_hard" if arm == "easy to hard" else "shuffled",
     }
 
