@@ -20,6 +20,7 @@ from assay.storage import open_store
 from assay.storage.artifacts import Artifact
 from assay.storage.files import FileStore
 from assay.storage.tables import rows_from_parquet
+from assay.training.critic import critic_for
 from assay.training.history import MetricRow
 from assay.training.loop import GRPOTrainer, TrainResult
 from assay.training.policy import Policy
@@ -118,7 +119,8 @@ def trainer(make_model: Any, tokenizer: Any, store: FileStore, spec: TrainSpec) 
         collector, sampler, schedule, policy.named_weights, score_with(model), spec.steps, lag, patience_s=60
     )
     artifact = Artifact(store, "train", "0" * 20)
-    return GRPOTrainer(RunIdentity("arm", 11), spec, policy, producer, prompts("validation", 3), artifact)
+    critic = critic_for(spec, model)
+    return GRPOTrainer(RunIdentity("arm", 11), spec, policy, producer, prompts("validation", 3), artifact, critic)
 
 
 def left_behind(root: Path) -> dict[str, Any]:
