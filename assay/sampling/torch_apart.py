@@ -16,7 +16,7 @@ class ApartTorchSampler(TorchSampler):
     """`TorchSampler` on a copy of the model as it is now, until it is given other weights."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_batch_sequences: int) -> None:
-        apart = copy.deepcopy(model).eval().requires_grad_(False)
+        apart = copy.deepcopy(model)  # not frozen: without gradients torch has other kernels, of other bits
         super().__init__(apart, tokenizer, max_batch_sequences)
         self.parameters = dict(apart.named_parameters())
 

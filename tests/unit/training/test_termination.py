@@ -18,10 +18,16 @@ def ask() -> None:
 
 
 def test_it_ends_work_that_can_be_thrown_away_at_once() -> None:
-    termination = Termination(ALONE)
-    with termination.listening(), pytest.raises(Terminated), termination.interruptible():
-        ask()
-        pytest.fail("went on")
+    termination, reached = Termination(ALONE), ["the work"]
+
+    def work() -> None:
+        with termination.interruptible():
+            ask()
+            reached.append("its end")
+
+    with termination.listening(), pytest.raises(Terminated):
+        work()
+    assert reached == ["the work"]
 
 
 def test_it_waits_where_something_is_being_changed_and_ends_the_next_work_at_its_beginning() -> None:
