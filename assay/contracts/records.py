@@ -89,6 +89,8 @@ class TraceRow:
     advantage: float
     staleness_steps: int
     """Steps trained between the weights that wrote it and the step that learns from it."""
+    used: bool = True
+    """False: its group was replaced by another prompt's, and nothing was learnt from it."""
     rollback: int = 0
     """Number of the rollback that threw its step away; 0: it counts."""
 

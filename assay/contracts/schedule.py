@@ -21,6 +21,11 @@ class Allocation:
     first_index: int = 0
     """Index of the first sample; above 0 where a prompt is sampled in several chunks."""
 
+    @property
+    def indices(self) -> range:
+        """Sample indices; each has a request seed of its own."""
+        return range(self.first_index, self.first_index + self.samples)
+
 
 class PromptSchedule(Protocol):
     """Selection is a function of seed, step and what was observed before it, so a resumed run selects the same."""

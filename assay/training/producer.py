@@ -26,7 +26,9 @@ from assay.contracts.records import PromptRow, Verdict
 from assay.contracts.sampling import Completion, Sampler, Score
 from assay.contracts.schedule import Allocation, PromptSchedule
 from assay.contracts.task import TaskSpec
+from assay.contracts.training import PromptSpec
 from assay.training.background import Background
+from assay.training.groups import collect_groups
 from assay.training.rollout import Rollout
 
 PATIENCE_S = 3600.0
@@ -76,6 +78,7 @@ class Producer:
         score: Score,
         steps: int,
         staleness_steps: int = 0,
+        prompts: PromptSpec | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.collector = collector
@@ -84,6 +87,7 @@ class Producer:
         self.weights = weights
         self.score = score
         self.staleness_steps = staleness_steps
+        self.prompts = prompts or PromptSpec()
         self.steps = steps
         self.patience_s = patience_s
         self.background = Background("rollouts") if staleness_steps else None
@@ -145,7 +149,13 @@ class Producer:
     def _asked(self, step: int, done: int) -> Future[Made]:
         """Groups are chosen here, where training has told the schedule all it knows; only the sampling is ahead."""
         groups, staleness = self.schedule.select(step), self._staleness(step)
-        return self._submit(lambda: Made(self.collector.collect("rollout", step, groups), staleness), done)
+        chosen, most = {group.prompt.id for group in groups}, len(groups) * self.prompts.replacement_rounds
+        spares = self.schedule.replacements(step, chosen, most) if most else []
+
+        def collect(asked: Sequence[Allocation]) -> list[Rollout]:
+            return self.collector.collect("rollout", step, asked)
+
+        return self._submit(lambda: Made(collect_groups(collect, groups, spares, self.prompts), staleness), done)
 
     def _staleness(self, step: int) -> int:
         return min(step, self.staleness_steps)

@@ -10,6 +10,7 @@ Parts are cut at checkpoints, so a resumed run writes the very parts that the ki
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -114,12 +115,18 @@ def _rollback_of(path: str) -> int:
 def trace_rows(
     identity: RunIdentity, step: int, batch: StepBatch, credit: Credit, staleness_steps: int
 ) -> list[TraceRow]:
-    """The rows of one step's completions."""
+    """The rows of the completions that a step learns from."""
     columns = zip(batch.rollouts, batch.old, credit.advantages, strict=True)
     return [
         _trace(identity, step, rollout, sum(old), fmean(advantages), staleness_steps)
         for rollout, old, advantages in columns
     ]
+
+
+def unused_rows(identity: RunIdentity, step: int, rollouts: Sequence[Rollout], staleness_steps: int) -> list[TraceRow]:
+    """The rows of completions whose groups were replaced: the trainer has no log-probs of them."""
+    unused = [rollout for rollout in rollouts if not rollout.used]
+    return [_trace(identity, step, rollout, math.nan, 0.0, staleness_steps) for rollout in unused]
 
 
 def _trace(
@@ -144,6 +151,7 @@ def _trace(
         reward_parts=rollout.parts,
         advantage=advantage,
         staleness_steps=staleness_steps,
+        used=rollout.used,
     )
 
 

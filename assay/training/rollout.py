@@ -6,6 +6,7 @@ resumed run asks for what the killed one asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,13 @@ class Rollout:
     parts: dict[str, float]
     reward: float
     """NaN when the verifier failed: the completion then neither teaches nor moves its group's mean (F19)."""
+    used: bool = True
+    """False: its group was replaced by another prompt's, and nothing is learnt from it."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the verifier could tell right from wrong."""
+        return not math.isnan(self.parts["correct"])
 
     @property
     def prompt_tokens(self) -> Sequence[int]:
@@ -63,7 +71,7 @@ class RolloutCollector:
 
     def collect(self, purpose: str, step: int, groups: Sequence[Allocation]) -> list[Rollout]:
         """Rollouts of the groups, group after group. `purpose` names the branch of the seed tree."""
-        wanted = [(group.prompt, index) for group in groups for index in range(group.samples)]
+        wanted = [(group.prompt, index) for group in groups for index in group.indices]
         requests = [self._request(purpose, step, prompt, index) for prompt, index in wanted]
 
         def score(ended: Mapping[int, Completion]) -> dict[int, _Score]:
@@ -74,8 +82,10 @@ class RolloutCollector:
             completions = self.sampler.generate(requests, scoring.add)
             scores = scoring.results()
         return [
-            Rollout(*wanted[place], requests[place].seed, completion, *scores[place])
-            for place, completion in enumerate(completions)
+            Rollout(prompt, index, request.seed, completion, *scores[place])
+            for place, ((prompt, index), request, completion) in enumerate(
+                zip(wanted, requests, completions, strict=True)
+            )
         ]
 
     def _score(self, step: int, prompts: Sequence[PromptRow], completions: Sequence[Completion]) -> list[_Score]:

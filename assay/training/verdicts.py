@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from statistics import fmean
 
+from assay.contracts.training import PromptSpec
+from assay.curriculum.stopping import unbiased_pass_rate
 from assay.training.rollout import Rollout
 
 
 def accuracy(rollouts: Sequence[Rollout]) -> float | None:
     """Mean score of the judged completions; None when not one was judged, which is no accuracy of 0."""
-    judged = [rollout.parts["correct"] for rollout in rollouts if _is_judged(rollout)]
+    judged = [rollout.parts["correct"] for rollout in rollouts if rollout.judged]
     return fmean(judged) if judged else None
 
 
-def counts(rollouts: Sequence[Rollout]) -> dict[str, tuple[int, int]]:
-    """Prompt id -> (judged, correct)."""
-    found: dict[str, tuple[int, int]] = {}
-    for rollout in filter(_is_judged, rollouts):
-        judged, correct = found.get(rollout.prompt.id, (0, 0))
-        found[rollout.prompt.id] = (judged + 1, correct + (rollout.verdict.status == "correct"))
-    return found
+def counts(rollouts: Sequence[Rollout], spec: PromptSpec) -> dict[str, tuple[int, float]]:
+    """Prompt id -> (judged, expected correct): an estimate that is right on average, however sampling was stopped."""
+    groups = groupby(rollouts, key=lambda rollout: rollout.prompt.id)
+    counted = {prompt_id: _count([rollout for rollout in group if rollout.judged], spec) for prompt_id, group in groups}
+    return {prompt_id: count for prompt_id, count in counted.items() if count[0]}
+
+
+def _count(judged: Sequence[Rollout], spec: PromptSpec) -> tuple[int, float]:
+    correct = sum(rollout.verdict.status == "correct" for rollout in judged)
+    if spec.allocation != "until_mixed" or not judged:
+        return len(judged), float(correct)
+    chunks = Counter(rollout.sample_index // spec.until_mixed.chunk_samples for rollout in judged)
+    sizes = [chunks[chunk] for chunk in sorted(chunks)]
+    return len(judged), len(judged) * unbiased_pass_rate(sizes, correct, spec.until_mixed)
+
+
+def mean_pass_rate(counted: Mapping[str, tuple[int, float]]) -> float:
+    """Over the prompts of a step, each counting once; NaN when nothing was judged."""
+    return fmean(correct / judged for judged, correct in counted.values()) if counted else math.nan
 
 
 def group_sizes(rollouts: Sequence[Rollout]) -> list[int]:
     """Completions of each prompt, in order; those of a prompt lie together."""
     return [len(list(group)) for _, group in groupby(rollouts, key=lambda rollout: rollout.prompt.id)]
-
-
-def _is_judged(rollout: Rollout) -> bool:
-    return not math.isnan(rollout.parts["correct"])

@@ -71,3 +71,21 @@ def test_a_finished_run_started_again_does_nothing(run: Any, tmp_path: Path) -> 
     assert second.resumed_from_step == STEPS
     assert outcome(second) == outcome(first)
     assert left_behind(tmp_path) == files
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_groups_that_are_sampled_on_and_replaced_are_so_again_after_a_kill(run: Any, tmp_path: Path, lag: int) -> None:
+    """Also where they are made ahead, by a schedule that learns from them."""
+    chunks = {"chunk_samples": 2, "correct": 1, "wrong": 1, "max_samples": 6}
+    prompts = {"allocation": "until_mixed", "until_mixed": chunks, "replacement_rounds": 2, "order": "self_paced"}
+    settings = {"prompts": prompts, "rollout": {"max_staleness_steps": lag}}
+    whole = MortalStore(tmp_path / "whole")
+    expected = run(whole, **settings)
+    sizes = {row["samples"] for row in expected.metrics.values()}
+    assert len(sizes) > 1
+    for dies_at in range(1, whole.changes, 5):
+        root = tmp_path / f"killed-{dies_at}"
+        with pytest.raises(Killed):
+            run(MortalStore(root, dies_at), **settings)
+        assert outcome(run(FileStore(root), **settings)) == outcome(expected), dies_at
+        assert left_behind(root) == left_behind(tmp_path / "whole"), dies_at

@@ -115,9 +115,8 @@ def trainer(make_model: Any, tokenizer: Any, store: FileStore, spec: TrainSpec) 
     rates = {prompt.id: PassRate(prompt.id, "toy", "all", 8, 3, 0, 0) for prompt in prompts("train", 9)}
     collector = RolloutCollector(sampler, LetterPool(), {"toy": TASK}, spec, seed=11)  # type: ignore[arg-type]
     schedule = make_schedule(prompts("train", 9), rates, spec, seed=11)
-    producer = Producer(
-        collector, sampler, schedule, policy.named_weights, score_with(model), spec.steps, lag, patience_s=60
-    )
+    score = score_with(model)
+    producer = Producer(collector, sampler, schedule, policy.named_weights, score, spec.steps, lag, spec.prompts, 60)
     artifact = Artifact(store, "train", "0" * 20)
     critic = critic_for(spec, model)
     return GRPOTrainer(RunIdentity("arm", 11), spec, policy, producer, prompts("validation", 3), artifact, critic)
@@ -133,7 +132,7 @@ def left_behind(root: Path) -> dict[str, Any]:
             continue
         data = artifact.read_bytes(info.path)
         if info.path.startswith("trace/"):
-            found[info.path] = rows_from_parquet(data, TraceRow)
+            found[info.path] = [str(row) for row in rows_from_parquet(data, TraceRow)]  # NaN is not equal to NaN
         elif info.path.startswith("metrics/"):
             rows = rows_from_parquet(data, MetricRow)
             found[info.path] = [row for row in rows if not row.name.endswith("_s")]

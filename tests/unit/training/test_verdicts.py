@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from assay.contracts.training import PromptSpec
 from assay.training.rollout import Rollout
 from assay.training.verdicts import accuracy, counts, group_sizes
 
@@ -20,7 +21,7 @@ def test_the_schedule_hears_of_judged_completions_only(make_rollout: Callable[..
         replace(failed, reward=1.0),
         make_rollout("b", [1], [2], reward=math.nan, status="error"),
     ]
-    assert counts(rollouts) == {"toy/a": (2, 1)}
+    assert counts(rollouts, PromptSpec()) == {"toy/a": (2, 1)}
 
 
 def test_what_nobody_could_judge_has_no_accuracy_and_is_not_wrong(make_rollout: Callable[..., Rollout]) -> None:

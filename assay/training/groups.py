@@ -1,0 +1,83 @@
+"""One step's groups: sampled until each has seen right and wrong answers, and replaced where all its rewards are equal.
+
+    until_mixed          chunk after chunk for the prompts that have not seen enough         assay.curriculum.stopping
+    replacement_rounds   a group that teaches nothing makes room for another prompt's        2503.14476 §3.2
+
+Both are off unless an arm asks for them: then every group is sampled once and stays. Nothing is thrown away unseen: the
+completions of a group that made room are returned as well, marked as not `used`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from assay.contracts.schedule import Allocation
+from assay.contracts.training import ChunkSpec, PromptSpec
+from assay.curriculum.stopping import is_enough
+from assay.training.rollout import Rollout
+
+Collect = Callable[[Sequence[Allocation]], list[Rollout]]
+"""Samples and scores groups; rollouts come group after group."""
+Group = list[Rollout]
+
+
+def collect_groups(
+    collect: Collect, chosen: Sequence[Allocation], spares: Sequence[Allocation], spec: PromptSpec
+) -> list[Rollout]:
+    """Rollouts of a step: as many groups as were chosen, then, marked, those of the groups that were replaced."""
+    groups, unused = _sample(collect, chosen, spec), list[Group]()
+    for _ in range(spec.replacement_rounds):
+        idle = [place for place, group in enumerate(groups) if not _teaches(group)]
+        offered, spares = spares[: len(idle)], spares[len(idle) :]
+        for place, group in _fitted(idle, _sample(collect, offered, spec), unused):
+            unused.append(groups[place])
+            groups[place] = group
+    kept = [rollout for group in groups for rollout in group]
+    return kept + [replace(rollout, used=False) for group in unused for rollout in group]
+
+
+def _fitted(idle: Sequence[int], offered: Sequence[Group], unused: list[Group]) -> Iterable[tuple[int, Group]]:
+    """Places of idle groups with the offered ones that teach; the others are added to `unused`."""
+    unused += [group for group in offered if not _teaches(group)]
+    return zip(idle, [group for group in offered if _teaches(group)], strict=False)
+
+
+def _teaches(group: Group) -> bool:
+    return len({rollout.reward for rollout in group if not math.isnan(rollout.reward)}) > 1
+
+
+def _sample(collect: Collect, chosen: Sequence[Allocation], spec: PromptSpec) -> list[Group]:
+    if not chosen:
+        return []
+    if spec.allocation == "until_mixed":
+        return _until_mixed(collect, chosen, spec.until_mixed)
+    found = _by_prompt(collect(chosen))
+    return [found[group.prompt.id] for group in chosen]
+
+
+def _until_mixed(collect: Collect, chosen: Sequence[Allocation], spec: ChunkSpec) -> list[Group]:
+    found: dict[str, Group] = {group.prompt.id: [] for group in chosen}
+    asking = list(chosen)
+    while asking:
+        for prompt_id, chunk in _by_prompt(collect(asking)).items():
+            found[prompt_id] += chunk
+        asking = [_next_chunk(group, spec) for group in asking if not _seen_enough(found[group.prompt.id], spec)]
+    return list(found.values())
+
+
+def _next_chunk(group: Allocation, spec: ChunkSpec) -> Allocation:
+    return Allocation(group.prompt, spec.chunk_samples, group.first_index + group.samples)
+
+
+def _seen_enough(group: Group, spec: ChunkSpec) -> bool:
+    judged = [rollout for rollout in group if rollout.judged]
+    return is_enough(len(judged), sum(rollout.verdict.status == "correct" for rollout in judged), len(group), spec)
+
+
+def _by_prompt(rollouts: Sequence[Rollout]) -> dict[str, Group]:
+    groups: dict[str, Group] = {}
+    for rollout in rollouts:
+        groups.setdefault(rollout.prompt.id, []).append(rollout)
+    return groups
