@@ -170,8 +170,10 @@ def _executor(shape: EngineShape) -> str | None:
 
 
 def _on_device(settings: VllmSettings, shape: EngineShape) -> dict[str, Any]:
+    """A CPU takes prompts whole: after part of one vLLM winds the request's generator back, which a CPU's cannot do."""
     if shape.device.type == "cpu":
-        return {"enforce_eager": True, "kv_cache_memory_bytes": settings.cpu_cache_bytes}
+        cache = settings.cpu_cache_bytes
+        return {"enforce_eager": True, "kv_cache_memory_bytes": cache, "enable_chunked_prefill": False}
     return {
         "enforce_eager": settings.enforce_eager,
         "gpu_memory_utilization": shape.memory_share,

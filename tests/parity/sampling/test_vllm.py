@@ -181,6 +181,15 @@ def test_later_chunks_of_a_prompt_find_it_in_the_cache(vllm: Any, monkeypatch: p
     assert min(cached[8:]) == 128, "a whole block on CPU"
 
 
+def test_more_prompt_tokens_than_one_step_takes(vllm: Any, own: TorchSampler) -> None:
+    """vLLM would prefill the prompt at the border in two steps, which seeded requests do not survive on CPU."""
+    asked = [SampleRequest(tuple((i + j) % 200 + 10 for j in range(190)), derive(i), 2, 1.0) for i in range(64)]
+    written = vllm.generate(asked)
+    assert [len(c.tokens) for c in written] == [len(c.logprobs) for c in written]
+    greedy = [replace(request, temperature=0.0) for request in asked]
+    assert [c.tokens for c in vllm.generate(greedy)] == [c.tokens for c in own.generate(greedy)]
+
+
 def test_a_request_longer_than_the_context_is_refused(vllm: Any) -> None:
     with pytest.raises(SpecError, match=r"max_model_len: 256 tokens.*may have 300"):
         vllm.generate([SampleRequest((5,) * 200, 0, 100, 1.0)])
