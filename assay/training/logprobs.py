@@ -10,11 +10,12 @@ time from the last hidden states, in the forward pass and again in the backward 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from assay.training.batching import TokenBatch
 from assay.training.prefix import Run, can_share_prompts, over_sequences, over_shared_prompts
@@ -41,8 +42,7 @@ def token_logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float
     """
     if not can_share_prompts(model):
         return _logprobs(model, batch, temperature, over_sequences)
-    cache = DynamicCache(config=model.config)
-    return _logprobs(model, batch, temperature, lambda run, rows: over_shared_prompts(run, rows, cache))
+    return _logprobs(model, batch, temperature, partial(over_shared_prompts, model))
 
 
 def _logprobs(model: PreTrainedModel, batch: TokenBatch, temperature: float, over: Over) -> torch.Tensor:
