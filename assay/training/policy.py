@@ -55,12 +55,13 @@ class Policy:
         self.micro_batch_tokens = micro_batch_tokens
         self.total_updates = total_updates
         self.lora = lora
-        self.recompute = recompute
         self.world = world
         self.updates = 0
         self.rate_scale = 1.0
         """Of the whole schedule; each rollback halves it."""
         self.reference = self._split_off_reference()
+        if recompute:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.trained_count = sum(parameter.numel() for parameter in self.trained.values())
         self.optimizer = adamw(list(self.trained.values()), spec)
@@ -95,7 +96,7 @@ class Policy:
 
     def token_logprobs(self, batch: TokenBatch) -> torch.Tensor:
         """Log-probs of a micro-batch under the policy, with gradient. Shape (B, T)."""
-        with recomputing(self.model, self.recompute):
+        with recomputing(self.model):
             return self._scores(self.model, batch)
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -185,8 +186,8 @@ class Policy:
     def _set_moments(self, parameter: torch.nn.Parameter, state: Mapping[str, torch.Tensor]) -> None:
         self.optimizer.state.pop(parameter, None)
         if state:
-            placed = {key: tensor.to(parameter.device) for key, tensor in state.items()}
-            self.optimizer.state[parameter] = placed | {"step": state["step"].cpu()}
+            placed = {key: tensor.to(parameter.device, copy=True) for key, tensor in state.items()}
+            self.optimizer.state[parameter] = placed | {"step": state["step"].to("cpu", copy=True)}
 
 
 def adamw(parameters: list[torch.nn.Parameter], spec: OptimizerSpec) -> torch.optim.AdamW:

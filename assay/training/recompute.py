@@ -14,11 +14,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 @contextmanager
-def recomputing(model: PreTrainedModel, wanted: bool) -> Iterator[None]:
-    """Within the block, forward passes keep the inputs of each transformer block alone."""
-    blocks = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)] if wanted else []
-    if blocks and not blocks[0].gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+def recomputing(model: PreTrainedModel) -> Iterator[None]:
+    """Within the block, forward passes of a model that is to recompute keep the inputs of its blocks alone."""
+    parts = model.modules() if model.is_gradient_checkpointing else ()
+    blocks = [part for part in parts if isinstance(part, GradientCheckpointingLayer)]
     _switch(blocks, on=True)
     try:
         yield
