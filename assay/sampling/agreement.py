@@ -41,10 +41,10 @@ def require_agreement(sampler: Writer, score: Score, dtype: torch.dtype) -> floa
     return gap
 
 
-@torch.no_grad()
 def score_with(model: Any) -> Score:
     """The log-probs of a Hugging Face model, one forward pass a question."""
 
+    @torch.no_grad()
     def score(prompt: Sequence[int], completion: Sequence[int]) -> list[float]:
         input_1T = torch.tensor([[*prompt, *completion]], device=next(model.parameters()).device)
         logits_TV = model(input_ids=input_1T, use_cache=False).logits[0, len(prompt) - 1 : -1]

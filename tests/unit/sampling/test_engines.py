@@ -1,0 +1,79 @@
+"""Which sampler writes: the setting, what is installed, and the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from assay.contracts.ablation import ModelSpec
+from assay.contracts.errors import SpecError
+from assay.contracts.sampling import VllmSettings
+from assay.contracts.stage import Runtime
+from assay.contracts.training import TrainSpec
+from assay.sampling import engines
+from assay.sampling.engines import Samplers, sampler_name, training_sampler, uses_vllm
+from assay.sampling.torch_apart import ApartTorchSampler
+from assay.sampling.torch_engine import TorchSampler
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+TRAIN = TrainSpec(steps=1)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("installed")
+def test_auto_takes_vllm_on_an_accelerator_alone() -> None:
+    assert uses_vllm(Runtime(), CUDA)
+    assert not uses_vllm(Runtime(), CPU)
+    assert uses_vllm(Runtime(sampler="vllm"), CPU)
+    assert not uses_vllm(Runtime(sampler="torch"), CUDA)
+
+
+@pytest.mark.usefixtures("missing")
+def test_auto_does_without_what_is_not_installed_and_a_choice_does_not() -> None:
+    assert not uses_vllm(Runtime(), CUDA)
+    with pytest.raises(SpecError, match=r"runtime\.sampler: vllm is not installed here\. Install assay\[serve\]"):
+        uses_vllm(Runtime(sampler="vllm"), CPU)
+
+
+def test_the_record_names_the_sampler() -> None:
+    assert sampler_name(Runtime(device="cpu")) == "torch"
+
+
+def test_the_torch_sampler_shares_the_trainers_model_unless_it_lags_behind(
+    model_directory: Path, make_model: Any, byte_tokenizer: Any
+) -> None:
+    spec, policy = ModelSpec(path=str(model_directory), kind="base"), make_model()
+    shared = training_sampler(spec, policy, byte_tokenizer, TRAIN, Runtime(device="cpu"))
+    assert type(shared) is TorchSampler
+    assert shared.model is policy
+    lagging = TRAIN.model_copy(update={"rollout": TRAIN.rollout.model_copy(update={"max_staleness_steps": 1})})
+    apart = training_sampler(spec, policy, byte_tokenizer, lagging, Runtime(device="cpu"))
+    assert type(apart) is ApartTorchSampler
+    assert apart.model is not policy
+
+
+def test_samplers_of_one_model_after_another(model_directory: Path) -> None:
+    samplers = Samplers(Runtime(device="cpu", max_batch_sequences=7), tensor_parallel=1)
+    spec = ModelSpec(path=str(model_directory), kind="base")
+    first, second = samplers.of(spec), samplers.of(spec)
+    assert isinstance(first, TorchSampler)
+    assert first.max_batch_sequences == 7
+    assert first is not second
+
+
+def test_an_engine_inside_one_training_process_is_not_shared_out(model_directory: Path) -> None:
+    runtime = Runtime(device="cpu", sampler="vllm", vllm=VllmSettings(tensor_parallel=2))
+    with pytest.raises(SpecError, match=r"runtime\.vllm\.tensor_parallel: 2 .*Set it to 1, or placement to apart"):
+        engines._beside_training(ModelSpec(path=str(model_directory), kind="base"), TRAIN, runtime)
