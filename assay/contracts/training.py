@@ -139,8 +139,8 @@ GuardMetric = Literal[
     "logprob_gap_mean", "logprob_gap_max", "kl", "kl_max", "updates", "loss", "ratio_max", "clip_fraction",
     "importance_ratio_mean", "importance_ratio_min", "importance_ratio_max", "importance_weight_mean",
     "importance_weight_min", "importance_weight_max", "importance_cut_share", "importance_effective_share",
-    "value_loss", "value_explained", "value_grad_norm", "grad_norm", "grad_rms", "learning_rate", "sample_s", "score_s",
-    "update_s", "pass_rate", "replaced_groups", "distinct_share", "reward_fall", "length_fall", "grad_norm_growth",
+    "value_loss", "value_explained", "value_grad_norm", "grad_norm", "grad_rms", "learning_rate", "padding_share",
+    "sample_s", "score_s", "update_s", "pass_rate", "replaced_groups", "distinct_share", "reward_fall", "length_fall", "grad_norm_growth",
     "validation_accuracy", "validation_fall_se",
 ]  # fmt: skip
 """What training steps log; the last two only where the validation split is scored."""

@@ -6,11 +6,13 @@ One transfer from the device for each micro-batch, however many figures there ar
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import reduce
 
 import torch
 
 from assay.contracts.objective import Recipe
+from assay.training.batching import TokenBatch, Tokens
 from assay.training.losses import Importance
 from assay.training.metrics import largest
 from assay.training.policy import GradientStats
@@ -21,7 +23,7 @@ class UpdateTotals:
     """Running figures over the micro-batches and updates of one step."""
 
     def __init__(self) -> None:
-        self.updates = 0
+        self.updates = self.filled = 0
         self.sums: defaultdict[str, float] = defaultdict(float)
         self.highest: defaultdict[str, float] = defaultdict(lambda: 1.0)
         """Of ratios, which are 1 where trainer, sampler and old policy agree."""
@@ -49,6 +51,11 @@ class UpdateTotals:
             self.highest[name] = largest(self.highest[name], next(numbers))
         for name in lowest:
             self.lowest[name] = -largest(-self.lowest[name], -next(numbers))
+
+    def laid_out(self, micros: Sequence[TokenBatch], items: Sequence[Tokens]) -> None:
+        """How much of the tensors of all processes' micro-batches is padding. `items` are those of all processes."""
+        self.sums["cells"] += sum(micro.input_BS.numel() for micro in micros if micro.rows)
+        self.filled += sum(len(item.prompt_tokens) + len(item.completion_tokens) for item in items)
 
     def updated(self, stats: GradientStats) -> None:
         """One optimizer update was made."""
@@ -87,4 +94,5 @@ class UpdateTotals:
             "grad_norm": self.grad_norm,
             "grad_rms": self.grad_rms,
             "learning_rate": self.learning_rate,
+            "padding_share": 1.0 - self.filled / self.sums["cells"] if self.filled else 0.0,
         }

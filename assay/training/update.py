@@ -44,6 +44,7 @@ def _update_once(
     tokens = sum(len(batch.rollouts[row].completion.tokens) for row in share)
     cuts = sum(policy.world.gather(sum(bool(micro.rows) for micro in micros)))
     average = Averaging(normaliser, len(share), tokens, batch.token_budget, cuts)
+    totals.laid_out(micros, [batch.rollouts[row] for row in rows])
     for micro in micros:
         _backward(policy, batch, micro, advantages, average, spec, totals)
     totals.updated(policy.update())

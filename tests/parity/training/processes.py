@@ -21,7 +21,7 @@ from typing import Any
 from tests.parity.training.models import tiny_model
 
 ROOT = Path(__file__).parents[3]
-DEADLINE_S = 300
+DEADLINE_S = 1200
 
 
 def run(world: int, folder: Path, jobs: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def train(job: dict[str, Any], world: Any, save: Path) -> None:
     policy = make_policy(job, spec, world)
     first, last = job["updates"]
     if "load" in job:
-        start = found(Path(job["load"]))
+        start = found(save.parent / job["load"])
         policy.restore(start["weights"], start["moments"], start["counters"])
     metrics = []
     for step in range(first, last):
@@ -144,6 +144,7 @@ def leave(policy: Any, metrics: Sequence[dict[str, float]], folder: Path) -> Non
         for name, tensors in files.items():
             save_file(tensors, folder / f"{name}.safetensors")
         (folder / "notes.json").write_text(json.dumps(notes))
+    policy.world.wait()
 
 
 if __name__ == "__main__":
