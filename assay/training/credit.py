@@ -104,8 +104,10 @@ def _from_critic(batch: StepBatch, values: TokenValues, spec: TrainSpec) -> Cred
 
 
 def _token_rewards(batch: StepBatch, spec: TrainSpec) -> torch.Tensor:
-    in_reward = spec.kl.estimator == "k1_reward"
-    rewards = [-spec.kl.coefficient * tokens if in_reward else 0 * tokens for tokens in _divergence(batch, spec)]
+    if spec.kl.estimator == "k1_reward":
+        rewards = [-spec.kl.coefficient * tokens for tokens in _divergence(batch, spec)]
+    else:
+        rewards = [torch.zeros(len(tokens)) for tokens in batch.old]
     for tokens, reward in zip(rewards, batch.rewards, strict=True):
         tokens[-1] += reward
     return _padded(rewards)

@@ -90,6 +90,31 @@ def test_the_accumulated_gradient_is_that_of_the_whole_update(
     assert metrics["grad_norm"] == pytest.approx(norm, rel=1e-3)
 
 
+def test_bnpo_averages_within_each_micro_batch_completions_of_no_advantage_included(
+    make_model: Any, rollouts: list[Rollout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = train_spec(loss={"objective": "bnpo"}, kl={"coefficient": 0.0}, mismatch={"weight": "none"})
+    policy = make_policy(make_model, spec, micro_batch_tokens=40)
+    batch = step_batch(policy, rollouts)
+    chosen = advantages(batch, spec)
+    micros = policy.batches(batch.rollouts, range(12))
+    assert len(micros) > 2
+    for micro in micros:
+        tokens = sum(len(chosen[row]) for row in micro.rows)
+        gains_BT = policy.token_logprobs(micro) * micro.pad(chosen)  # at ratio 1 the gradient is that of A log π
+        (-gains_BT.sum() / tokens / len(micros)).backward()
+    expected = [parameter.grad.clone() for parameter in policy.model.parameters()]
+    policy.model.zero_grad()
+    seen: list[torch.Tensor] = []
+    keep = policy.update
+    monkeypatch.setattr(
+        policy, "update", lambda: seen.extend(p.grad.clone() for p in policy.model.parameters()) or keep()
+    )
+    update_policy(policy, batch, chosen, spec)
+    for found, whole in zip(seen, expected, strict=True):
+        torch.testing.assert_close(found, whole, rtol=1e-3, atol=2e-6)
+
+
 def test_groups_without_a_spread_change_nothing(make_model: Any, rollouts: list[Rollout]) -> None:
     spec = train_spec(kl={"coefficient": 0.0})
     policy = make_policy(make_model, spec)
