@@ -84,7 +84,7 @@ class TrainStage(Frozen):
     """GRPO for one arm and one seed."""
 
     stage: Literal["train"] = "train"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     prepare: ArtifactRef
     curriculum: ArtifactRef | None
     model: ModelSpec
@@ -150,7 +150,7 @@ class ReportStage(Frozen):
     """One report over everything."""
 
     stage: Literal["report"] = "report"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     ablation: AblationSpec
     prepare: ArtifactRef
     curriculum: ArtifactRef
