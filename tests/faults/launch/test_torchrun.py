@@ -11,23 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from assay.contracts.errors import DataError, InvariantError, Retryable, SpecError, StageError
+from assay.contracts.errors import DataError, Retryable, StageError
 from assay.contracts.launch import Torchrun
 from assay.launch import launch
 from assay.launch.torchrun import run_torchrun
-from assay.stages.step import Step
-from assay.stages.worker import worker_argv
 
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from assay.contracts.errors import DataError
+from assay.contracts.errors import DataError, StageError
 from assay.launch.last_words import leave
 from assay.launch.parent import end_with_parent
 
 end_with_parent(signal.SIGKILL)
 how, folder = sys.argv[1], Path(sys.argv[2])
 (folder / f"rank-{os.environ['RANK']}-of-{os.environ['WORLD_SIZE']}").write_text(str(os.getpid()))
+if how.startswith("second: "):
+    how, _, first = how.removeprefix("second: ").partition(", ")
+    if os.environ["RANK"] == "0":
+        how = first
+if how == "loses its peer":
+    leave(StageError("RuntimeError: Connection closed by peer"))
+    sys.exit(1)
 if how == "data error":
     error = DataError("tasks.sums", "17 ids are unknown", "Use the ids of the data file")
     leave(error)
@@ -146,17 +151,22 @@ launch(["-m", "tiny_worker", "sleep", {str(tmp_path)!r}], Torchrun(), "train pla
     assert alive(tmp_path) == []
 
 
-def test_two_processes_are_refused_before_they_start(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="training runs in one process"):
-        start("well", tmp_path, processes=2)
-    assert list(tmp_path.glob("rank-*")) == []
+def test_two_processes_are_numbered(tmp_path: Path) -> None:
+    start("well", tmp_path, processes=2)
+    assert {file.name for file in tmp_path.glob("rank-*")} == {"rank-0-of-2", "rank-1-of-2"}
 
 
-def test_the_stage_refuses_to_run_in_two_processes(tmp_path: Path) -> None:
-    step = Step(ablation="ablations/9c.json", node="train plain/seed0", key="3f", root=str(tmp_path), runtime="{}")
-    argv = [sys.executable, "-m", "assay.launch.ranks", *worker_argv(step, "train")]
-    with pytest.raises(InvariantError, match="WORLD_SIZE is 2, and training runs in one process"):
-        run_torchrun(argv, Torchrun(processes=2), "train plain/seed0")
+def test_the_error_of_one_process_ends_the_others(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="17 ids are unknown"):
+        start("second: data error", tmp_path, processes=2)
+    assert alive(tmp_path) == []
+
+
+@pytest.mark.parametrize("first", ["loses its peer", "waits"])
+def test_a_killed_process_is_the_cause_whatever_those_say_that_lost_it(tmp_path: Path, first: str) -> None:
+    with pytest.raises(StageError, match="SIGKILL, probably out of memory"):
+        start(f"second: out of memory, {first}", tmp_path, processes=2)
+    assert alive(tmp_path) == []
 
 
 def _await_rank(folder: Path) -> None:
