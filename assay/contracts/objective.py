@@ -6,6 +6,7 @@ refused. docs/explanation/losses.md
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -92,35 +93,26 @@ class LossSpec(Frozen):
 
     @model_validator(mode="after")
     def _meaningful(self) -> LossSpec:
-        problem = next((problem for wrong, problem in self._mistakes() if wrong), None)
+        problem = next(self._mistakes(), None)
         if problem is not None:
             raise ValueError(problem)
         return self
 
-    def _mistakes(self) -> list[tuple[bool, str]]:
-        name, recipe, ppo = self.objective, self.recipe, self.objective == "ppo"
-        bound = 1 + recipe.clip_high
-        return [
-            (
-                ppo and recipe.advantage != "gae",
-                f"ppo's advantage is gae, not {recipe.advantage}; leave `advantage` out",
-            ),
-            (not ppo and recipe.advantage == "gae", f"{name} has no critic for advantage gae; use objective ppo"),
-            (
-                not ppo and self.critic != CriticSpec(),
-                f"{name} has no critic; leave `critic` out, or use objective ppo",
-            ),
-            (
-                recipe.ratio != "token" and recipe.normaliser != "response",
-                f"{name} has one ratio a completion: normaliser {recipe.normaliser} would weigh it by length; "
-                "use response",
-            ),
-            (
-                recipe.dual_clip is not None and recipe.dual_clip <= bound,
-                f"dual_clip {recipe.dual_clip} must lie above 1 + clip_high, {bound:g}; 3 is usual",
-            ),
-            (name == "cispo" and self.dual_clip is not None, "cispo bounds its ratio by itself; leave `dual_clip` out"),
-        ]
+    def _mistakes(self) -> Iterator[str]:
+        name, recipe, bound = self.objective, self.recipe, 1 + self.recipe.clip_high
+        if name == "ppo" and recipe.advantage != "gae":
+            yield f"ppo's advantage is gae, not {recipe.advantage}; leave `advantage` out"
+        if name != "ppo" and recipe.advantage == "gae":
+            yield f"{name} has no critic for advantage gae; use objective ppo"
+        if name != "ppo" and self.critic != CriticSpec():
+            yield f"{name} has no critic; leave `critic` out, or use objective ppo"
+        if recipe.ratio != "token" and recipe.normaliser != "response":
+            problem = f"{name} has one ratio a completion: normaliser {recipe.normaliser} would weigh it by length"
+            yield f"{problem}; use response"
+        if recipe.dual_clip is not None and recipe.dual_clip <= bound:
+            yield f"dual_clip {recipe.dual_clip} must lie above 1 + clip_high, {bound:g}; 3 is usual"
+        if name == "cispo" and recipe.dual_clip is not None:
+            yield "cispo bounds its ratio by itself; leave `dual_clip` out"
 
 
 class MismatchSpec(Frozen):
