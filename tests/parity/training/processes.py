@@ -24,14 +24,14 @@ ROOT = Path(__file__).parents[3]
 DEADLINE_S = 1200
 
 
-def run(world: int, folder: Path, jobs: dict[str, Any]) -> dict[str, Any]:
+def run(world: int, folder: Path, jobs: dict[str, Any], device: str = "cpu") -> dict[str, Any]:
     """The jobs in `world` processes; returns by name what the first process left."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
     environment = os.environ | place | {"TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
-    argv = [sys.executable, "-m", "tests.parity.training.processes", str(folder), json.dumps(jobs)]
+    argv = [sys.executable, "-m", "tests.parity.training.processes", str(folder), json.dumps(jobs), device]
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
     started = [
         subprocess.Popen(argv, env=environment | rank, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -50,7 +50,7 @@ def found(folder: Path) -> dict[str, Any]:
     return notes | {name: load_file(folder / f"{name}.safetensors") for name in ("weights", "moments", "sampled")}
 
 
-def main(folder: Path, jobs: dict[str, Any]) -> None:
+def main(folder: Path, jobs: dict[str, Any], kind: str = "cpu") -> None:
     import torch
 
     from assay.contracts.scale import Rank
@@ -58,9 +58,10 @@ def main(folder: Path, jobs: dict[str, Any]) -> None:
 
     torch.set_num_threads(1)
     rank = Rank.from_environment()
-    with joined(rank, torch.device("cpu"), 120) as world:
+    device = torch.device(kind, rank.local) if kind == "cuda" else torch.device(kind)
+    with joined(rank, device, 120) as world:
         for name, job in jobs.items():
-            train(job, world, folder / name)
+            train(job | {"device": str(device)}, world, folder / name)
 
 
 def train(job: dict[str, Any], world: Any, save: Path) -> None:
@@ -85,7 +86,7 @@ def make_policy(job: dict[str, Any], spec: Any, world: Any) -> Any:
     from assay.training import engines
 
     scale = Scale.model_validate(job.get("scale", {}))
-    model = engines.prepare(tiny_model(**job.get("model", {})), spec.engine, scale)
+    model = engines.prepare(tiny_model(**job.get("model", {})).to(job["device"]), spec.engine, scale)
     return engines.make_policy(model, spec, scale, world)
 
 
@@ -148,4 +149,4 @@ def leave(policy: Any, metrics: Sequence[dict[str, float]], folder: Path) -> Non
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]), *sys.argv[3:])

@@ -60,7 +60,7 @@ def two(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def one(folder: Path, two: dict[str, Any]) -> dict[str, Any]:
-    """`three` begins with two processes of ZeRO 3 and ends with one of torch's; `back` begins and ends the other way."""
+    """`three` begins with two processes of ZeRO 3 and ends with one of torch's; `back` the other way round."""
     assert {"first0", "first3"} <= two.keys()
     jobs = {
         "torch": ALL,
