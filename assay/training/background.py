@@ -1,16 +1,20 @@
 """A thread that does one thing after another, in the order they were handed in, while training goes on.
 
-What a task returns or dies of is in its future, so an error reaches whoever waits for it, and nobody waits for ever:
-the thread outlives no error unseen, and it is a daemon, so one that hangs does not keep the process alive.
+What a task returns or dies of is in its future, so an error reaches whoever waits for it. The thread is a daemon: one
+that hangs does not keep the process alive. One that works must be closed, or Python ends under it and aborts.
 """
 
 from __future__ import annotations
 
+import ctypes
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
+
+ABANDON_S = 5.0
+"""For a task to come to the next line of Python when it is broken off."""
 
 Result = TypeVar("Result")
 _Task = tuple[Future[Any], Callable[[], Any]]
@@ -22,6 +26,7 @@ class Background:
     def __init__(self, name: str) -> None:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._broken_off = False
 
     def submit(self, task: Callable[[], Result]) -> Future[Result]:
         """Have the task done after those before it."""
@@ -32,15 +37,26 @@ class Background:
         return future
 
     def close(self, within_s: float) -> bool:
-        """Whether everything that was submitted is done within so many seconds; nothing may be submitted after it."""
+        """Whether everything that was submitted is done within so many seconds; what is not is broken off. Nothing may
+        be submitted after it."""
         self._tasks.put(None)
-        if self._thread.ident is not None:
-            self._thread.join(within_s)
-        return not self._thread.is_alive()
+        if self._thread.ident is None:
+            return True
+        self._thread.join(within_s)
+        in_time = not self._thread.is_alive()
+        if not in_time:
+            self._break_off(self._thread.ident)
+        return in_time
+
+    def _break_off(self, thread: int) -> None:
+        """Raise SystemExit at whatever line of Python the thread is."""
+        self._broken_off = True
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SystemExit))
+        self._thread.join(ABANDON_S)
 
     def _work(self) -> None:
         for future, task in iter(self._tasks.get, None):
-            if future.set_running_or_notify_cancel():
+            if not self._broken_off and future.set_running_or_notify_cancel():
                 _fulfil(future, task)
 
 

@@ -96,7 +96,8 @@ class GRPOTrainer:
                 self._train(report)
             except Terminated:
                 self.state.leave()
-        self.producer.close()
+            finally:
+                self.producer.close()
         self.state.board.close()
         return self._result(resumed_from)
 

@@ -30,8 +30,8 @@ TRAIN = "train adaptive sampling/seed0"
 pytestmark = pytest.mark.slow
 
 
-def stage(name: str, root: Path) -> subprocess.Popen[bytes]:
-    ablation = put_ablation(load_plan(CONFIG, SMALL).resolved, open_store(str(root)))
+def stage(name: str, root: Path, settings: list[str] = SMALL) -> subprocess.Popen[bytes]:
+    ablation = put_ablation(load_plan(CONFIG, settings).resolved, open_store(str(root)))
     command = [sys.executable, "-m", "assay.cli", "stage", name, "--ablation", ablation, "--root", str(root)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -64,7 +64,7 @@ def test_a_training_killed_between_checkpoints_ends_with_the_same_weights(
 
 def wait_for(artifact: Artifact, path: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 300
-    while path not in {info.path for info in artifact.list("checkpoints")}:
+    while path not in {info.path for info in artifact.list(path.partition("/")[0])}:
         assert process.poll() is None, "training ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -37,7 +37,27 @@ def test_a_task_that_was_cancelled_in_time_is_never_begun() -> None:
     assert seen == []
 
 
-def test_a_thread_that_hangs_is_not_waited_for_and_does_not_keep_the_process_alive() -> None:
+def test_a_task_that_takes_too_long_is_broken_off_and_those_behind_it_are_not_begun() -> None:
+    """Else Python would end under the thread, and abort a process that has only been asked to leave."""
+    background, seen = Background("counting"), list[int]()
+
+    def count() -> None:
+        for number in range(10_000):
+            seen.append(number)
+            time.sleep(0.01)
+
+    broken, after = background.submit(count), background.submit(lambda: seen.append(-1))
+    begun = time.monotonic()
+    assert not background.close(0.2)
+    assert time.monotonic() - begun < 5
+    assert isinstance(broken.exception(5), SystemExit)
+    assert not after.done()
+    assert -1 not in seen
+    assert not [thread for thread in threading.enumerate() if thread.name == "counting"]
+
+
+def test_a_task_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.training.background.ABANDON_S", 0.1)
     background, gate = Background("test"), threading.Event()
     background.submit(lambda: gate.wait(30))
     begun = time.monotonic()

@@ -1,0 +1,106 @@
+"""SIGTERM: a checkpoint of the very step, exit with the retryable error, and no trace of it in the result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.contracts.errors import Retryable
+from assay.storage.files import FileStore
+from assay.training.rollout import RolloutCollector
+from tests.faults.training.test_rollbacks import rules
+from tests.faults.training.toy_run import STEPS, left_behind, outcome
+
+
+def ended_after(done: int) -> Any:
+    """A report that sends SIGTERM between step `done` and the next."""
+
+    def report(now: int, _: dict[str, float]) -> None:
+        if now == done:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return report
+
+
+@pytest.mark.parametrize("lag", [0, 2])
+@pytest.mark.parametrize("done", range(1, STEPS))
+def test_a_run_that_is_ended_resumes_at_that_step_and_leaves_the_same_bytes(
+    run: Any, tmp_path: Path, done: int, lag: int
+) -> None:
+    """Also between two checkpoints: rows that are not yet written, and rollouts in the making, are in the state."""
+    settings = {"rollout": {"max_staleness_steps": lag}}
+    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
+    with pytest.raises(Retryable, match=f"step {done} is its checkpoint"):
+        run(FileStore(tmp_path / "ended"), ended_after(done), **settings)
+    resumed = run(FileStore(tmp_path / "ended"), **settings)
+    assert resumed.resumed_from_step == done
+    assert outcome(resumed) == expected
+    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+
+
+def test_sampling_is_broken_off(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step may take longer than the grace period; what it has changed so far is nothing."""
+    collect = RolloutCollector.collect
+
+    def ended(self: RolloutCollector, purpose: str, step: int, *rest: Any) -> Any:
+        if (purpose, step) == ("rollout", 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        return collect(self, purpose, step, *rest)
+
+    expected = outcome(run(FileStore(tmp_path / "whole")))
+    with monkeypatch.context() as patched:
+        patched.setattr(RolloutCollector, "collect", ended)
+        begun = time.monotonic()
+        with pytest.raises(Retryable, match="step 3 is its checkpoint"):
+            run(FileStore(tmp_path / "ended"))
+        assert time.monotonic() - begun < 20
+    resumed = run(FileStore(tmp_path / "ended"))
+    assert resumed.resumed_from_step == 3
+    assert outcome(resumed) == expected
+    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+
+
+def test_rollouts_that_take_too_long_are_not_waited_for_and_the_last_checkpoint_holds(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"rollout": {"max_staleness_steps": 1}}
+    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
+    collect = RolloutCollector.collect
+
+    def slow(self: RolloutCollector, purpose: str, step: int, *rest: Any) -> Any:
+        time.sleep(3 if (purpose, step) == ("rollout", 4) else 0)
+        return collect(self, purpose, step, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RolloutCollector, "collect", slow)
+        patched.setattr("assay.training.run_state.IN_FLIGHT_S", 0.1)
+        with pytest.raises(Retryable, match="resumes from its last checkpoint"):
+            run(FileStore(tmp_path / "ended"), ended_after(3), **settings)
+    resumed = run(FileStore(tmp_path / "ended"), **settings)
+    assert resumed.resumed_from_step == 2
+    assert outcome(resumed) == expected
+    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_back_and_is_ended_anywhere_takes_the_same_turns(run: Any, tmp_path: Path) -> None:
+    """The checkpoint of a run that was ended is none that a rollback could choose."""
+    expected = outcome(run(FileStore(tmp_path / "whole"), **rules()))
+    for count in range(1, 11):
+        root, left = tmp_path / f"ended-{count}", [count]
+
+        def report(*_: Any, left: list[int] = left) -> None:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with pytest.raises(Retryable):
+            run(FileStore(root), report, **rules())
+        assert outcome(run(FileStore(root), **rules())) == expected, count
+        assert left_behind(root) == left_behind(tmp_path / "whole"), count
