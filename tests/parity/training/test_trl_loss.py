@@ -22,7 +22,7 @@ Tensors = dict[str, torch.Tensor]
 B, T, BUDGET = 6, 9, 16
 LENGTHS = torch.tensor([9, 1, 4, 7, 2, 5])
 BETA = 0.07
-EXACT = {"rtol": 0.0, "atol": 1e-6}
+EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-6}
 NAN = float("nan")
 
 
