@@ -1,7 +1,7 @@
 """One process, two, and every ZeRO stage train the same policy.
 
 Four updates of a tiny Qwen3 on the same rollouts, through gloo on CPUs. Sums over processes and over DeepSpeed's flat
-pieces are taken in another order, so results differ in the last bits: by less than 2e-6 in any weight, of which updates
+pieces are taken in another order, so results differ in the last bits: by less than 1e-5 in any weight, of which updates
 of up to 3e-3 have moved every one.
 """
 
@@ -19,7 +19,7 @@ from tests.parity.training.processes import run
 pytest.importorskip("deepspeed")
 pytestmark = pytest.mark.slow
 
-WEIGHTS, LOGPROBS = 2e-6, 1e-5
+WEIGHTS, LOGPROBS = 1e-5, 1e-5
 BF16, LORA = {"engine": {"dtype": "bf16"}}, {"engine": {"lora": {"rank": 4}}}
 
 
