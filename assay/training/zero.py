@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 from transformers import PreTrainedModel
 
 from assay.contracts.errors import InvariantError, SpecError
-from assay.contracts.scale import Scale
+from assay.contracts.scale import Rank, Scale
 from assay.contracts.training import EngineSpec, OptimizerSpec
 from assay.training.batching import TokenBatch, Tokens, blank, collate, micro_batches, shared_rows
 from assay.training.logprobs import Scorer
@@ -204,6 +205,7 @@ def _deepspeed() -> Any:
         raise SpecError("runtime.scale", problem, "Install assay[scale], or set zero_stage 0 and dtype fp32") from error
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    os.environ.setdefault("LOCAL_RANK", str(Rank.from_environment().local))  # asked for even of one process alone
     deepspeed.init_distributed(dist_init_required=False)
     return deepspeed
 

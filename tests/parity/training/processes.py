@@ -26,21 +26,27 @@ DEADLINE_S = 1200
 
 def run(world: int, folder: Path, jobs: dict[str, Any], device: str = "cpu") -> dict[str, Any]:
     """The jobs in `world` processes; returns by name what the first process left."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
+    argv = [sys.executable, "-m", "tests.parity.training.processes", str(folder), json.dumps(jobs), device]
+    folder.mkdir(parents=True)
+    log = folder / "log"
+    with log.open("w") as told:
+        ranks = [environment | place for place in places(world)]
+        started = [subprocess.Popen(argv, env=rank, cwd=ROOT, stdout=told, stderr=told) for rank in ranks]
+        codes = [process.wait(DEADLINE_S) for process in started]
+    assert codes == [0] * world, log.read_text()
+    assert not (folder / "extensions").exists(), "something was compiled"
+    return {name: found(folder / name) for name in jobs}
+
+
+def places(world: int) -> list[dict[str, str]]:
+    """What torchrun would tell each process; one alone is told nothing."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
-    environment = os.environ | place | {"TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
-    argv = [sys.executable, "-m", "tests.parity.training.processes", str(folder), json.dumps(jobs), device]
-    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
-    started = [
-        subprocess.Popen(argv, env=environment | rank, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for rank in ranks
-    ]
-    told = [process.communicate(timeout=DEADLINE_S)[0].decode() for process in started]
-    assert [process.returncode for process in started] == [0] * world, "\n".join(told)
-    assert not (folder / "extensions").exists(), "something was compiled"
-    return {name: found(folder / name) for name in jobs}
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(world)}
+    numbers = (str(rank) for rank in range(world))
+    return [{}] if world == 1 else [shared | {"RANK": number, "LOCAL_RANK": number} for number in numbers]
 
 
 def found(folder: Path) -> dict[str, Any]:
