@@ -19,8 +19,9 @@ from assay.contracts.sampling import Completion, SampleRequest, Score
 PROBE = SampleRequest(prompt_tokens=tuple(range(1, 9)), seed=0, max_tokens=16, temperature=0.0)
 """Any tokens will do: weights that differ differ on all of them."""
 
-BOUNDS = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.05}
-"""Largest mean difference that kernels of this precision explain, nats a token."""
+BOUNDS = {torch.float32: 5e-3, torch.float16: 0.02, torch.bfloat16: 0.05}
+"""Largest mean difference that kernels of this precision explain, nats a token. In fp32 a GPU may round products to
+10 bits (TF32); between CPUs it stays below 1e-5."""
 
 
 class Writer(Protocol):

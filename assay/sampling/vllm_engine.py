@@ -27,13 +27,13 @@ from assay.sampling.models import end_token_ids, load_generation_config, load_to
 from assay.sampling.stops import completion_text
 from assay.sampling.transfer import InProcess, OverNCCL, Transfer, visible_devices
 
-_ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine in this process: weights can be handed over as tensors
+_IN_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+_DEFAULTS = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # trainer and sampler take turns on the same cores
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
 }
-"""Read by vLLM when it is imported and when an engine starts. A person's own settings come first."""
+"""Read by vLLM when it is imported and when an engine starts; a person's own settings come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,25 +141,30 @@ class VllmSampler:
 
 
 def start_engine(model: ModelSpec, settings: VllmSettings, shape: EngineShape) -> Any:
-    """An engine with the model's weights from its files."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    """An engine with the model's weights from its files. Raises SpecError for settings that vLLM refuses."""
+    os.environ.update(_DEFAULTS | dict(os.environ) | _IN_PROCESS)
     from vllm import LLM
 
-    with visible_devices(shape.tensor_parallel if shape.apart else 0):
-        return LLM(
-            model=model_location(model),
-            revision=model.revision,
-            dtype=str(shape.dtype).removeprefix("torch."),
-            max_model_len=settings.max_model_len or None,
-            max_num_seqs=shape.max_batch_sequences,
-            tensor_parallel_size=shape.tensor_parallel,
-            distributed_executor_backend=_executor(shape),
-            logprobs_mode="processed_logprobs",
-            generation_config="vllm",  # no top-p or top-k out of the model's folder (F09)
-            enable_prefix_caching=True,
-            **_on_device(settings, shape),
-        )
+    try:
+        with visible_devices(shape.tensor_parallel if shape.apart else 0):
+            return LLM(**_options(model, settings, shape), **_on_device(settings, shape))
+    except ValueError as error:
+        raise SpecError("runtime.vllm", f"vLLM does not start ({error})", "Change what it names") from error
+
+
+def _options(model: ModelSpec, settings: VllmSettings, shape: EngineShape) -> dict[str, Any]:
+    return {
+        "model": model_location(model),
+        "revision": model.revision,
+        "dtype": str(shape.dtype).removeprefix("torch."),
+        "max_model_len": settings.max_model_len or None,
+        "max_num_seqs": shape.max_batch_sequences,
+        "tensor_parallel_size": shape.tensor_parallel,
+        "distributed_executor_backend": _executor(shape),
+        "logprobs_mode": "processed_logprobs",
+        "generation_config": "vllm",  # no top-p or top-k out of the model's folder (F09)
+        "enable_prefix_caching": True,
+    }
 
 
 def _executor(shape: EngineShape) -> str | None:

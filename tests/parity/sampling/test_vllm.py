@@ -256,6 +256,14 @@ def test_the_weights_of_the_trainer_may_ask_for_gradients(vllm: Any) -> None:
     assert all(math.isfinite(value) for value in vllm.generate([PROBE])[0].logprobs)
 
 
+def test_settings_that_vllm_refuses_are_named() -> None:
+    from assay.sampling.vllm_engine import EngineShape, start_engine
+
+    shape = EngineShape(CPU, torch.float32, 8, tensor_parallel=1, memory_share=0.9)
+    with pytest.raises(SpecError, match=r"runtime\.vllm: vLLM does not start \(.*1000000"):
+        start_engine(MODEL, VllmSettings(max_model_len=1_000_000), shape)
+
+
 def test_what_an_interrupted_call_left_behind_is_not_written(
     vllm: Any, prompts: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
