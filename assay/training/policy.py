@@ -143,16 +143,27 @@ class Policy:
         return ((name, self._whole(parameter)) for name, parameter in self.model.named_parameters())
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The same in fp32, in host memory; tied tensors share storage and come under their first name."""
-        found = {name: _stored(self._value(parameter)) for name, parameter in self.model.named_parameters()}
-        return found if self.lora is None else merged(found, self.lora)
+        """The same in fp32, in host memory; tied tensors share storage and come under their first name.
+
+        All processes gather; the first keeps what it is to write, the others have empty tensors.
+        """
+        found = {name: self._kept(self._value(parameter)) for name, parameter in self.model.named_parameters()}
+        return merged(found, self.lora) if self.lora is not None and self.world.rank.leads else found
 
     def moments(self) -> dict[str, torch.Tensor]:
-        """AdamW's state by `parameter.moment`; of adapters their values too."""
-        found = {f"{name}.{key}": t for name, p in self.trained.items() for key, t in self._moments(p).items()}
-        if self.lora is not None:
-            found |= {f"{name}.{_VALUE}": self._value(parameter) for name, parameter in self.trained.items()}
-        return {name: _stored(tensor) for name, tensor in found.items()}
+        """AdamW's state by `parameter.moment`; of adapters their values too. Kept as `weights` are."""
+        return {
+            f"{name}.{key}": self._kept(tensor)
+            for name, parameter in self.trained.items()
+            for key, tensor in self._resumed(parameter).items()
+        }
+
+    def _resumed(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        value = {} if self.lora is None else {_VALUE: self._value(parameter)}
+        return self._moments(parameter) | value
+
+    def _kept(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.detach().float().cpu().contiguous() if self.world.rank.leads else tensor.new_empty(0)
 
     def counters(self) -> dict[str, Any]:
         """What else an exact resume needs, as JSON."""
@@ -196,10 +207,6 @@ def adamw(parameters: list[torch.nn.Parameter], spec: OptimizerSpec) -> torch.op
     return torch.optim.AdamW(
         parameters, lr=spec.learning_rate, betas=betas, eps=spec.eps, weight_decay=spec.weight_decay
     )
-
-
-def _stored(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().float().cpu().contiguous()
 
 
 @dataclass(frozen=True, slots=True)

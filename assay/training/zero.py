@@ -116,8 +116,9 @@ class ZeroPolicy(Policy):
         for tensor in (tensor for piece in self._pieces() for tensor in self.optimizer.state.get(piece, {}).values()):
             tensor.zero_()  # of a run that goes back to where it had none
         super().restore(weights, moments, counters)
-        for name, value in counters.get("loss_scaler", {}).items():
-            setattr(self.zero.loss_scaler, name, value)
+        scaler = getattr(self.zero, "loss_scaler", None)
+        for name, value in counters.get("loss_scaler", {}).items() if scaler is not None else ():
+            setattr(scaler, name, value)
 
     def _whole(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         from deepspeed.runtime.zero.partition_parameters import GatheredParameters
