@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import pytest
 import torch
 
-from assay.training.batching import collate
+from assay.training.batching import blank, collate, shared_rows
+from assay.training.logprobs import token_logprobs
+from assay.training.rollout import Rollout
 
 CPU = torch.device("cpu")
 
@@ -50,3 +54,20 @@ def test_a_micro_batch_holds_the_rows_it_was_asked_for_in_that_order() -> None:
 def test_padding_values_are_looked_up_by_row_and_are_zero_past_the_completion() -> None:
     batch = collate(ITEMS, [2, 0], CPU)
     assert batch.pad([[-0.5, -1.5], [-9.0] * 4, [-2.5]]).tolist() == [[-2.5, 0.0], [-0.5, -1.5]]
+
+
+@pytest.mark.parametrize("ways", [1, 2, 3, 20])
+def test_rows_are_dealt_out_so_that_all_processes_have_about_as_many_tokens(rollouts: list[Rollout], ways: int) -> None:
+    shares = shared_rows(rollouts, range(len(rollouts)), ways)
+    assert sorted(row for share in shares for row in share) == list(range(len(rollouts)))
+    tokens = [sum(len(rollouts[row].prompt_tokens) + len(rollouts[row].completion_tokens) for row in s) for s in shares]
+    longest = max(len(rollout.prompt_tokens) + len(rollout.completion_tokens) for rollout in rollouts)
+    assert max(tokens) - min(tokens) <= longest
+
+
+def test_a_blank_micro_batch_has_a_forward_pass_and_no_tokens(make_model: Any) -> None:
+    """A process without completions makes it, so that the others do not wait."""
+    batch, model = blank(torch.device("cpu")), make_model()
+    assert (batch.rows, float(batch.mask_BT.sum())) == ([], 0.0)
+    token_logprobs(model, batch, 1.0).sum().backward()
+    assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
