@@ -260,7 +260,7 @@ def test_settings_that_vllm_refuses_are_named() -> None:
     from assay.sampling.vllm_engine import EngineShape, start_engine
 
     shape = EngineShape(CPU, torch.float32, 8, tensor_parallel=1, memory_share=0.9)
-    with pytest.raises(SpecError, match=r"runtime\.vllm: vLLM does not start \(.*1000000"):
+    with pytest.raises(SpecError, match=r"(?s)runtime\.vllm: vLLM does not start \(.*1000000"):
         start_engine(MODEL, VllmSettings(max_model_len=1_000_000), shape)
 
 
