@@ -32,7 +32,7 @@ class MlflowTracker(Frozen):
 
     kind: Literal["mlflow"] = "mlflow"
     uri: str = Field(min_length=1)
-    """Tracking server, for instance https://mlflow.example.org, or a folder or database on this machine."""
+    """Tracking server, for instance https://mlflow.example.org, or a database: sqlite:///mlflow.db."""
     experiment: str = Field("assay", min_length=1)
     """Experiment that the runs appear in."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -92,10 +92,10 @@ def delete_checkpoints(artifact: Artifact, steps: Iterable[int]) -> None:
         artifact.store.delete(artifact.path(model_path(step)))
 
 
-def forget_checkpoints_after(artifact: Artifact, step: int) -> None:
-    """Delete what belongs to steps that will be made anew."""
+def forget_checkpoints(artifact: Artifact, step: int, keep: Collection[int]) -> None:
+    """Delete what belongs to steps that will be made anew, and older resume points but those to keep."""
     delete_checkpoints(artifact, (later for later in stored_checkpoints(artifact) if later > step))
-    _drop_all_but(artifact, range(step + 1))
+    _drop_all_but(artifact, {step, *keep})
 
 
 def read_state(artifact: Artifact, step: int) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _step_of(path: str) -> int:
     return int(path.removeprefix(f"{_RESUME}/step-").partition(".")[0])
 
 
-def _drop_all_but(artifact: Artifact, steps: Container[int]) -> None:
+def _drop_all_but(artifact: Artifact, steps: Collection[int]) -> None:
     """State files go first: a resume point without one is none."""
     found = sorted(artifact.list(_RESUME), key=lambda info: not info.path.endswith(".json"))
     for info in found:

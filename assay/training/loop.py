@@ -97,8 +97,7 @@ class GRPOTrainer:
             except Terminated:
                 self.state.leave()
             finally:
-                self.producer.close()
-        self.state.board.close()
+                self.state.close()
         return self._result(resumed_from)
 
     def _result(self, resumed_from: int) -> TrainResult:

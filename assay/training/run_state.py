@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from assay.guards.trends import Trends
 from assay.storage.artifacts import Artifact
 from assay.training.checkpoint import (
     delete_checkpoints,
-    forget_checkpoints_after,
+    forget_checkpoints,
     go_back,
     load_checkpoint,
     read_state,
@@ -65,6 +66,7 @@ class RunState:
         self.findings: list[Finding] = []
         self.rollbacks: list[Rollback] = []
         self.begun_s = time.monotonic()
+        self.files = ExitStack()
 
     def seconds(self) -> float:
         """Spent by this attempt and those before it."""
@@ -76,14 +78,21 @@ class RunState:
         state = {"rows": None, "in_flight": []} if found is None else found.state
         if found is not None:
             self._restore(found.step, found.state)
-        forget_checkpoints_after(self.artifact, self.done)
+        forget_checkpoints(self.artifact, self.done, self._needed())
         forget_after(self.artifact, self.done, len(self.rollbacks))
+        self._delete_checkpoints()
         self.policy.world.wait()
         self.recorder = Recorder(self.artifact, self.done, state["rows"])
-        self.board = TensorBoard(self.artifact, read_metrics(self.artifact))
+        self.files.close()
+        self.board = self.files.enter_context(closing(TensorBoard(self.artifact, read_metrics(self.artifact))))
         self.producer.restore(self.done, state["in_flight"])
         if found is None and may_roll_back(self.spec):
             self._save(for_evaluation=False)
+
+    def close(self) -> None:
+        """Let go of threads and files, however the run has ended."""
+        self.producer.close()
+        self.files.close()
 
     def judge(self, metrics: Mapping[str, float]) -> Rollback | None:
         """What the guards make of the step just done: `stopped`, or where to go back to."""
@@ -97,12 +106,7 @@ class RunState:
         self.recorder.flush(self.done)
         self.board.upload()
         self._save(for_evaluation=True)
-        if self.spec.keep_checkpoints is not None:
-            stored = stored_checkpoints(self.artifact)
-            keep = checkpoints_to_keep(
-                stored, self.validation, self.spec.keep_checkpoints, planned_checkpoints(self.spec)
-            )
-            delete_checkpoints(self.artifact, sorted(set(stored) - keep - set(resume_points(self.artifact))))
+        self._delete_checkpoints()
 
     def go_back(self, rollback: Rollback) -> None:
         """Keep what is thrown away, make the older checkpoint the one that counts, and resume from it."""
@@ -111,7 +115,6 @@ class RunState:
         state = read_state(self.artifact, rollback.to_step)
         go_back(self.artifact, rollback.to_step, state | self._history())
         self.policy.world.wait()
-        self.board.close()
         self.resume()
 
     def leave(self) -> NoReturn:
@@ -124,6 +127,15 @@ class RunState:
             saved = f"it resumes from its last checkpoint ({error})"
         raise Retryable(f"{self.label}: ended by SIGTERM (preempted, drained or cancelled); {saved}. Run it again")
 
+    def _delete_checkpoints(self) -> None:
+        """What `keep_checkpoints` does not keep, and no guard could call for."""
+        stored = stored_checkpoints(self.artifact)
+        if self.spec.keep_checkpoints is None or not stored:
+            return
+        planned = planned_checkpoints(self.spec)
+        keep = checkpoints_to_keep(stored, self.validation, self.spec.keep_checkpoints, planned)
+        delete_checkpoints(self.artifact, sorted(set(stored) - keep - set(resume_points(self.artifact))))
+
     def _answer(self, outcome: Outcome) -> Rollback | None:
         call, lag = outcome.rollback, self.producer.staleness_steps
         assert call is not None
@@ -133,11 +145,15 @@ class RunState:
         return rollback
 
     def _save(self, for_evaluation: bool, within_s: float | None = None) -> None:
-        """A resume point; older ones stay as long as a guard could call for them."""
-        points = resume_points(self.artifact) if may_roll_back(self.spec) else []
-        keep = still_needed(points, self.guards.bad_since(self.done), self.producer.staleness_steps)
+        """A resume point."""
         state = self._state(within_s) | self._history()
+        keep = self._needed()
         save_checkpoint(self.artifact, self.done, self.policy, state, for_evaluation, keep, critic=self.critic)
+
+    def _needed(self) -> list[int]:
+        """Older resume points that a guard could call for."""
+        points = resume_points(self.artifact) if may_roll_back(self.spec) else []
+        return still_needed(points, self.guards.bad_since(self.done), self.producer.staleness_steps)
 
     def _state(self, within_s: float | None) -> dict[str, Any]:
         return {

@@ -7,6 +7,7 @@ counted, and a finding says so. A resumed run goes on under the same name, and w
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ class MlflowClient:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
 
-        self.server.log_batch(self.run_id, [Metric(name, value, 0, step) for name, value in metrics.items()])
+        now_ms = int(time.time() * 1000)
+        self.server.log_batch(self.run_id, [Metric(name, value, now_ms, step) for name, value in metrics.items()])
 
     def close(self) -> None:
         self.server.set_terminated(self.run_id)

@@ -11,6 +11,7 @@ import pytest
 from assay.contracts.training import GuardMetric
 from assay.storage.artifacts import Artifact
 from assay.storage.files import FileStore
+from assay.training.checkpoint import stored_checkpoints
 from tests.faults.training.toy_run import STEPS, Killed, MortalStore, left_behind, outcome
 
 
@@ -89,3 +90,31 @@ def test_groups_that_are_sampled_on_and_replaced_are_so_again_after_a_kill(run: 
             run(MortalStore(root, dies_at), **settings)
         assert outcome(run(FileStore(root), **settings)) == outcome(expected), dies_at
         assert left_behind(root) == left_behind(tmp_path / "whole"), dies_at
+
+
+def test_only_the_best_the_even_ones_and_the_last_checkpoint_are_kept(run: Any, tmp_path: Path) -> None:
+    """And a kill changes nothing about which."""
+    settings = {"keep_checkpoints": 1, "checkpoint_every_steps": 1}
+    whole = MortalStore(tmp_path / "whole")
+    expected = run(whole, **settings)
+    kept = stored_checkpoints(Artifact(whole, "train", "0" * 20))
+    best = max(expected.validation, key=lambda step: (expected.validation[step], -step))
+    assert kept == sorted({best, STEPS})
+    assert len(expected.validation) == STEPS, "validation is not left out at a checkpoint"
+    for dies_at in range(4, whole.changes, 7):
+        root = tmp_path / f"killed-{dies_at}"
+        with pytest.raises(Killed):
+            run(MortalStore(root, dies_at), **settings)
+        assert outcome(run(FileStore(root), **settings)) == outcome(expected), dies_at
+        assert left_behind(root) == left_behind(tmp_path / "whole")
+
+
+def test_a_validation_that_nobody_could_judge_is_told_of_and_is_no_accuracy(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F19: a verifier that is down once must not make the best checkpoint look like the worst."""
+    monkeypatch.setattr("assay.training.loop.accuracy", lambda _: None)
+    result = run(FileStore(tmp_path))
+    assert result.validation == {}
+    assert not any("validation_accuracy" in row for row in result.metrics.values())
+    assert [item.id for item in result.findings].count("F19/validation") == STEPS // 2

@@ -5,7 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.training.selection import checkpoints_to_evaluate, chosen_checkpoint
+from assay.training.selection import (
+    best_checkpoints,
+    checkpoints_to_evaluate,
+    checkpoints_to_keep,
+    chosen_checkpoint,
+)
 
 STEPS = st.lists(st.integers(1, 500), min_size=1, max_size=20, unique=True)
 
@@ -25,3 +30,21 @@ def test_the_last_and_the_chosen_checkpoint_are_always_evaluated(
     assert len(picked) == min(count, len(steps))
     assert picked == sorted(set(picked))
     assert picked == checkpoints_to_evaluate(steps[::-1], validation, count)
+
+
+@given(steps=STEPS.map(sorted), count=st.integers(2, 6), data=st.data())
+def test_deleting_while_training_keeps_what_deleting_at_the_end_would(
+    steps: list[int], count: int, data: st.DataObject
+) -> None:
+    """No checkpoint is missed later: neither a best one, nor the last, nor what evaluation asks for."""
+    scores = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+    validation = {step: data.draw(scores) for step in steps}
+    stored: set[int] = set()
+    for step in steps:
+        stored = checkpoints_to_keep(stored | {step}, validation, count, steps)
+        assert step in stored
+    assert stored == checkpoints_to_keep(steps, validation, count, steps)
+    assert {steps[-1], *best_checkpoints(validation, count)} <= stored
+    assert len(stored) <= 2 * count + 1
+    assert chosen_checkpoint({step: validation[step] for step in stored}) == chosen_checkpoint(validation)
+    assert len(checkpoints_to_evaluate(sorted(stored), validation, count)) == min(count, len(stored), len(steps))

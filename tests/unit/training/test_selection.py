@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from assay.training.selection import checkpoints_to_evaluate, chosen_checkpoint
+from assay.contracts.training import TrainSpec
+from assay.training.selection import (
+    checkpoints_to_evaluate,
+    checkpoints_to_keep,
+    chosen_checkpoint,
+    planned_checkpoints,
+)
 
 
 def test_the_chosen_checkpoint_is_the_best_on_validation_and_not_the_last() -> None:
@@ -32,3 +38,20 @@ def test_the_others_fill_the_widest_gaps(best: int, count: int, expected: list[i
     steps = list(range(10, 101, 10))
     validation = {step: float(step == best) for step in steps}
     assert checkpoints_to_evaluate(steps, validation, count) == expected
+
+
+def test_where_nothing_was_judged_the_last_and_the_widest_gaps_are_evaluated() -> None:
+    assert checkpoints_to_evaluate([10, 20, 30], {}, 2) == [10, 30]
+
+
+def test_the_plan_ends_with_the_last_step() -> None:
+    assert planned_checkpoints(TrainSpec(steps=50, checkpoint_every_steps=20)) == [20, 40, 50]
+    assert planned_checkpoints(TrainSpec(steps=40, checkpoint_every_steps=20)) == [20, 40]
+    assert planned_checkpoints(TrainSpec(steps=5, checkpoint_every_steps=20)) == [5]
+
+
+def test_the_best_the_newest_and_even_shares_of_the_plan_are_kept() -> None:
+    plan = list(range(10, 101, 10))
+    validation = {10: 0.1, 20: 0.9, 30: 0.2, 40: 0.8, 50: 0.0, 60: 0.0, 70: 0.0}
+    assert checkpoints_to_keep(validation, validation, 2, plan) == {20, 40, 50, 70}
+    assert checkpoints_to_keep([10], {}, 1, plan) == {10}

@@ -1,0 +1,115 @@
+"""Trackers hear of every step; one that fails, is missing or hangs costs training nothing and is told of."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.contracts.tracker import MlflowTracker, WandbTracker
+from assay.training import trackers
+from assay.training.trackers import Told, Trackers
+
+TOLD = Told("3f" * 10, "grpo", 1, {"steps": 3, "optimizer": {"learning_rate": 1e-6}})
+
+
+def tell(feed: Trackers, steps: range = range(3)) -> None:
+    for step in steps:
+        feed.log(step, {"reward_mean": step / 10, "kl": float("nan") if step == 1 else 0.5})
+    feed.close()
+
+
+def test_mlflow_has_every_step_under_one_run_also_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the store in files, which any mlflow brings; it has to be asked for since 3.17."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    spec = MlflowTracker(uri=str(tmp_path / "mlruns"), experiment="sums")
+    for steps in (range(3), range(3, 5)):
+        feed = Trackers([spec], TOLD, end_s=120)
+        tell(feed, steps)
+        assert feed.findings("grpo/seed1") == []
+    server = mlflow.tracking.MlflowClient(tracking_uri=spec.uri)
+    (run,) = server.search_runs([server.get_experiment_by_name("sums").experiment_id])
+    assert (run.info.run_name, run.data.tags["arm"], run.info.status) == ("grpo/seed1", "grpo", "FINISHED")
+    history = server.get_metric_history(run.info.run_id, "reward_mean")
+    assert sorted((point.step, point.value) for point in history) == [(step, step / 10) for step in range(5)]
+
+
+def test_wandb_writes_its_files_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    feed = Trackers([WandbTracker(mode="offline", folder=str(tmp_path), project="sums")], TOLD, end_s=120)
+    tell(feed)
+    assert feed.findings("grpo/seed1") == []
+    (written,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    data = written.read_bytes()
+    assert TOLD.key in written.name
+    for word in (b"reward_mean", b"grpo/seed1", b"learning_rate"):
+        assert word in data
+
+
+class Broken:
+    """A client whose server answers from time to time."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def log(self, step: int, _: Mapping[str, float]) -> None:
+        if step % 2:
+            raise ConnectionError("the server is away")
+        self.seen.append(step)
+
+    def close(self) -> None:
+        self.seen.append(-1)
+
+
+def with_client(monkeypatch: pytest.MonkeyPatch, connect: Any) -> Trackers:
+    monkeypatch.setattr(trackers, "connect", connect)
+    return Trackers([WandbTracker()], TOLD, end_s=0.5)
+
+
+def test_failures_are_counted_and_shown_and_the_rest_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Broken()
+    feed = with_client(monkeypatch, lambda *_: client)
+    tell(feed, range(5))
+    assert client.seen == [0, 2, 4, -1]
+    assert feed.failures() == {"wandb": 2}
+    (finding,) = feed.findings("grpo/seed1")
+    assert (finding.id, finding.severity) == ("tracker/wandb", "warning")
+    assert "2 of 6 things, first: ConnectionError: the server is away" in finding.message
+
+
+def test_a_tracker_that_never_connects_fails_at_everything_and_nothing_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'wandb'")
+
+    feed = with_client(monkeypatch, missing)
+    tell(feed)
+    assert feed.failures() == {"wandb": 4}
+    assert "No module named 'wandb'" in feed.findings("a")[0].message
+
+
+def test_a_tracker_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr("assay.training.background.ABANDON_S", 0.1)
+    feed = with_client(monkeypatch, lambda *_: gate.wait(30))
+    begun = time.monotonic()
+    tell(feed)
+    assert time.monotonic() - begun < 5
+    assert feed.failures() == {"wandb": 4}
+    assert "does not answer" in feed.findings("a")[0].message
+    gate.set()
+
+
+def test_a_password_in_an_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="MLFLOW_TRACKING_PASSWORD"):
+        MlflowTracker(uri="https://me:secret@mlflow.example.org")
+    assert MlflowTracker(uri="https://mlflow.example.org").experiment == "assay"
