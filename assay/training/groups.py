@@ -1,6 +1,6 @@
 """One step's groups: sampled until each has seen right and wrong answers, and replaced where all its rewards are equal.
 
-    until_mixed          chunk after chunk for the prompts that have not seen enough         assay.curriculum.stopping
+    until_mixed          chunk after chunk for the prompts that have not seen enough         assay.statistics.stopping
     replacement_rounds   a group that teaches nothing makes room for another prompt's        2503.14476 §3.2
 
 Both are off unless an arm asks for them: then every group is sampled once and stays. Nothing is thrown away unseen: the
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from assay.contracts.schedule import Allocation
 from assay.contracts.training import ChunkSpec, PromptSpec
-from assay.curriculum.stopping import is_enough
+from assay.statistics.stopping import is_enough
 from assay.training.rollout import Rollout
 
 Collect = Callable[[Sequence[Allocation]], list[Rollout]]

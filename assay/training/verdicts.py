@@ -9,7 +9,7 @@ from itertools import groupby
 from statistics import fmean
 
 from assay.contracts.training import PromptSpec
-from assay.curriculum.stopping import unbiased_pass_rate
+from assay.statistics.stopping import unbiased_pass_rate
 from assay.training.rollout import Rollout
 
 

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from assay.contracts.training import ChunkSpec
-from assay.curriculum.stopping import is_enough, unbiased_pass_rate
+from assay.statistics.stopping import is_enough, unbiased_pass_rate
 
 SPEC = ChunkSpec(chunk_samples=2, correct=1, wrong=1, max_samples=8)
 Estimator = Callable[[int, int], float]
