@@ -89,6 +89,8 @@ class TraceRow:
     advantage: float
     staleness_steps: int
     """Steps trained between the weights that wrote it and the step that learns from it."""
+    verdicts: dict[str, VerdictStatus] = field(default_factory=dict)
+    """What each verifier said, by the name of its part of the reward; the task's own is `correct`."""
     used: bool = True
     """False: its group was replaced by another prompt's, and nothing was learnt from it."""
     rollback: int = 0

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from assay.contracts.errors import SpecError
-from assay.contracts.records import PromptRow, Verdict
+from assay.contracts.records import PromptRow, Verdict, VerdictStatus
 from assay.contracts.reward import FormatPart, OverlongPart, RepetitionPart, RewardPart, VerifierPart
 from assay.contracts.sampling import Completion
 from assay.contracts.task import TaskSpec
@@ -27,6 +27,8 @@ class Reward(NamedTuple):
 
     total: float
     parts: dict[str, float]
+    verdicts: dict[str, VerdictStatus]
+    """Of each verifier that was asked, by the name of its part."""
 
 
 class Composer:
@@ -45,16 +47,20 @@ class Composer:
     ) -> list[Reward]:
         """A reward for each completion, in order. `verdicts` are the tasks' own."""
         values = [{"correct": score_of(verdict)} for verdict in verdicts]
+        told: list[dict[str, VerdictStatus]] = [{"correct": verdict.status} for verdict in verdicts]
         for name, part in self.parts.items():
             if isinstance(part, VerifierPart):
                 rows = [row for row, found in enumerate(values) if counts(part, found, step)]
                 asked = [prompts[row] for row in rows], [completions[row] for row in rows]
                 for row, verdict in zip(rows, judge_with(self.pool, part.verifier, self.tasks, *asked), strict=True):
-                    values[row][name] = score_of(verdict)
+                    values[row][name], told[row][name] = score_of(verdict), verdict.status
             elif part.kind != "correct":
                 for row, found in enumerate(values):
                     found[name] = measure(part, completions[row], self.tasks[prompts[row].task])
-        return [Reward(total(self.parts, found, step), found) for found in values]
+        return [
+            Reward(total(self.parts, found, step), found, statuses)
+            for found, statuses in zip(values, told, strict=True)
+        ]
 
 
 def score_of(verdict: Verdict) -> float:

@@ -151,6 +151,7 @@ def _trace(
         reward_parts=rollout.parts,
         advantage=advantage,
         staleness_steps=staleness_steps,
+        verdicts=rollout.verdicts,
         used=rollout.used,
     )
 

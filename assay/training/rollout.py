@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from assay.contracts.records import PromptRow, Verdict
+from assay.contracts.records import PromptRow, Verdict, VerdictStatus
 from assay.contracts.sampling import Completion, Sampler, SampleRequest
 from assay.contracts.schedule import Allocation
 from assay.contracts.seeds import derive
@@ -35,6 +35,8 @@ class Rollout:
     parts: dict[str, float]
     reward: float
     """NaN when the verifier failed: the completion then neither teaches nor moves its group's mean (F19)."""
+    verdicts: dict[str, VerdictStatus] = field(default_factory=dict)
+    """Of each verifier, by the name of its part of the reward; the task's own is `correct`."""
     used: bool = True
     """False: its group was replaced by another prompt's, and nothing is learnt from it."""
 
@@ -52,8 +54,8 @@ class Rollout:
         return self.completion.tokens
 
 
-_Score = tuple[Verdict, dict[str, float], float]
-"""Verdict, parts and sum of a completion's reward."""
+_Score = tuple[Verdict, dict[str, float], float, dict[str, VerdictStatus]]
+"""Verdict, parts and sum of a completion's reward, and what each verifier said."""
 
 
 class RolloutCollector:
@@ -91,7 +93,8 @@ class RolloutCollector:
     def _score(self, step: int, prompts: Sequence[PromptRow], completions: Sequence[Completion]) -> list[_Score]:
         verdicts = judge(self.pool, self.tasks, prompts, completions)
         rewards = self.composer.rewards(step, prompts, completions, verdicts)
-        return [(verdict, reward.parts, reward.total) for verdict, reward in zip(verdicts, rewards, strict=True)]
+        judged = zip(verdicts, rewards, strict=True)
+        return [(verdict, reward.parts, reward.total, reward.verdicts) for verdict, reward in judged]
 
     def _request(self, purpose: str, step: int, prompt: PromptRow, index: int) -> SampleRequest:
         seed = derive(self.seed, purpose, step, prompt.id, index)

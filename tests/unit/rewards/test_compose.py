@@ -56,7 +56,8 @@ def rewards(
 ) -> list[tuple[float, dict[str, float]]]:
     completions = [Completion(text, tuple(range(tokens)), (0.0,) * tokens, "stop") for text in texts]
     composer = Composer(declared(parts), {"a": TASK}, pool or ScriptedPool())
-    return [tuple(reward) for reward in composer.rewards(step, [PROMPT] * len(texts), completions, verdicts)]
+    rewards = composer.rewards(step, [PROMPT] * len(texts), completions, verdicts)
+    return [(reward.total, reward.parts) for reward in rewards]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,15 @@ def test_another_verifier_is_asked_only_where_it_counts() -> None:
     late = ScriptedPool()
     assert [reward for reward, _ in rewards(parts, ["x"], [verdict("correct")], step=10, pool=late)] == [1.0]
     assert late.asked == []
+
+
+def test_what_each_verifier_said_is_kept_beside_its_value() -> None:
+    """A trace tells a judge that failed from one that was never asked."""
+    second = {"kind": "verifier", "verifier": "flexible", "weight": 0.5, "gate": {"part": "correct", "at_least": 1.0}}
+    composer = Composer(declared({"correct": 1.0, "judge": second}), {"a": TASK}, ScriptedPool("error"))  # type: ignore[arg-type]
+    completions = [Completion(text, (1,), (0.0,), "stop") for text in "xy"]
+    found = composer.rewards(0, [PROMPT] * 2, completions, [verdict("correct"), verdict("wrong")])
+    assert [reward.verdicts for reward in found] == [{"correct": "correct", "judge": "error"}, {"correct": "wrong"}]
 
 
 def test_a_gate_on_a_part_that_was_not_asked_is_closed() -> None:
