@@ -16,7 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import SpecError
-from assay.contracts.sampling import Sampler
+from assay.contracts.sampling import Sampler, VllmSettings
+from assay.contracts.scale import Rank
 from assay.contracts.stage import Runtime
 from assay.contracts.training import TrainSpec
 from assay.sampling.agreement import score_with
@@ -93,13 +94,11 @@ def training_sampler(
 
 
 def _beside_training(model: ModelSpec, train: TrainSpec, runtime: Runtime) -> VllmSampler:
-    """vLLM in the trainer's precision. Raises SpecError for a `tensor_parallel` that the placement does not allow."""
+    """vLLM in the trainer's precision."""
     from assay.sampling.vllm_engine import EngineShape, VllmSampler
 
     device, settings, apart = pick_device(runtime), runtime.vllm, runtime.vllm.placement == "apart"
-    if not apart and settings.tensor_parallel > 1:
-        problem = f"{settings.tensor_parallel} accelerators cannot share an engine that lives in one training process"
-        raise SpecError("runtime.vllm.tensor_parallel", problem, "Set it to 1, or placement to apart")
+    _require_places(settings, Rank.from_environment().of, torch.cuda.device_count())
     takes_turns = not apart and train.rollout.max_staleness_steps == 0
     shape = EngineShape(
         device,
@@ -111,3 +110,18 @@ def _beside_training(model: ModelSpec, train: TrainSpec, runtime: Runtime) -> Vl
         apart=apart,
     )
     return VllmSampler(model, settings, shape)
+
+
+def _require_places(settings: VllmSettings, processes: int, accelerators: int) -> None:
+    """Raises SpecError where vLLM cannot be placed beside so many training processes and accelerators."""
+    wanted = settings.tensor_parallel
+    if settings.placement == "colocated":
+        if wanted > 1:
+            problem = f"{wanted} accelerators cannot share an engine that lives in one training process"
+            raise SpecError("runtime.vllm.tensor_parallel", problem, "Set it to 1, or placement to apart")
+    elif processes > 1:
+        problem = f"apart from {processes} training processes, and only one process hands its weights over"
+        raise SpecError("runtime.vllm.placement", problem, "Set it to colocated, or train in one process")
+    elif accelerators <= wanted:
+        problem = f"training and vLLM need {wanted + 1} accelerators, and {accelerators} are here"
+        raise SpecError("runtime.vllm.placement", problem, "Set it to colocated, or lower tensor_parallel")

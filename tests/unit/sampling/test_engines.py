@@ -73,7 +73,20 @@ def test_samplers_of_one_model_after_another(model_directory: Path) -> None:
     assert first is not second
 
 
-def test_an_engine_inside_one_training_process_is_not_shared_out(model_directory: Path) -> None:
-    runtime = Runtime(device="cpu", sampler="vllm", vllm=VllmSettings(tensor_parallel=2))
-    with pytest.raises(SpecError, match=r"runtime\.vllm\.tensor_parallel: 2 .*Set it to 1, or placement to apart"):
-        engines._beside_training(ModelSpec(path=str(model_directory), kind="base"), TRAIN, runtime)
+@pytest.mark.parametrize(
+    ("settings", "processes", "accelerators", "message"),
+    [
+        (VllmSettings(tensor_parallel=2), 1, 4, r"tensor_parallel: 2 .*Set it to 1, or placement to apart"),
+        (VllmSettings(placement="apart"), 2, 4, r"placement: apart from 2 training processes"),
+        (VllmSettings(placement="apart", tensor_parallel=2), 1, 2, r"placement: .*need 3 accelerators, and 2 are here"),
+        (VllmSettings(placement="apart"), 1, 0, r"placement: .*need 2 accelerators, and 0 are here"),
+    ],
+)
+def test_an_engine_needs_its_place(settings: VllmSettings, processes: int, accelerators: int, message: str) -> None:
+    with pytest.raises(SpecError, match=rf"runtime\.vllm\.{message}"):
+        engines._require_places(settings, processes, accelerators)
+
+
+def test_an_engine_that_has_its_place_is_started() -> None:
+    engines._require_places(VllmSettings(), processes=8, accelerators=8)
+    engines._require_places(VllmSettings(placement="apart", tensor_parallel=2), processes=1, accelerators=3)
