@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -57,9 +58,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """Weights that `version` steps have trained."""
+    """Weights that `done` steps have trained; a run that goes back has others of so many steps, of another `number`."""
 
-    version: int
+    number: int
+    done: int
     weights: Weights
 
 
@@ -93,6 +95,7 @@ class Producer:
         self.background = Background("rollouts") if staleness_steps else None
         self.waiting: deque[Future[Made]] = deque()
         self.next_step = 0
+        self.numbers = count()
         self.snapshot: _Snapshot | None = None
         self.loaded: int | None = None
 
@@ -122,7 +125,7 @@ class Producer:
     def restore(self, done: int, state: Sequence[Sequence[dict[str, Any]]]) -> None:
         """Go on behind `done` steps with what a checkpoint held, instead of with what was asked for."""
         self._let_go()
-        self.next_step, self.snapshot, self.loaded = done, None, None
+        self.next_step, self.snapshot = done, None
         for rollouts in state:
             future: Future[Made] = Future()
             future.set_result(Made([_from_json(item) for item in rollouts], self._staleness(self.next_step)))
@@ -172,17 +175,17 @@ class Producer:
 
     def _with(self, snapshot: _Snapshot, score: Score | None, make: Callable[[], T]) -> T:
         """A policy that moves on meanwhile cannot say what is right: then the loop compares, from time to time."""
-        if self.loaded != snapshot.version:
+        if self.loaded != snapshot.number:
             self.sampler.update_weights(snapshot.weights, score)
-            self.loaded = snapshot.version
+            self.loaded = snapshot.number
         return make()
 
     def _weights_of(self, done: int) -> _Snapshot:
         """Of the policy as it is; a copy, where the policy moves on before they are used."""
-        if self.snapshot is None or self.snapshot.version != done:
+        if self.snapshot is None or self.snapshot.done != done:
             weights = self.weights()
             copied = [(name, tensor.detach().clone()) for name, tensor in weights] if self.background else weights
-            self.snapshot = _Snapshot(done, copied)
+            self.snapshot = _Snapshot(next(self.numbers), done, copied)
         return self.snapshot
 
     def _result(self, future: Future[T], what: str, within_s: float) -> T:
