@@ -74,6 +74,13 @@ def data_digests(source: Source) -> dict[str, str]:
     return {path: file_digest(locate(path, field)) for field, path in declared.items() if path is not None}
 
 
+def moving_digests(source: Source) -> dict[str, str]:
+    """Split -> sha256 of its rows as they are today, for data of the hub that may be others tomorrow."""
+    if not isinstance(source, HubSource):
+        return {}
+    return {split: rows_digest(read_split(source, getattr(source, split))) for split in source.moving}
+
+
 def question_of(source: TableSource, row: Row) -> str:
     """The text of a row's question, its options included."""
     if source.choices is None:

@@ -13,11 +13,11 @@ import pytest
 
 from assay.contracts.ablation import TaskUse
 from assay.contracts.errors import DataError
-from assay.contracts.task import HubSource, TaskSpec
+from assay.contracts.task import Digests, HubSource, TaskSpec
 from assay.storage import open_store
 from assay.tasks import load_task
 from assay.tasks.hub import read_split, rows_digest
-from assay.tasks.sources import load_problems
+from assay.tasks.sources import load_problems, moving_digests
 from assay.tasks.splits import split_problems
 from tests.unit.tasks.conftest import file_task, write_jsonl
 
@@ -90,6 +90,15 @@ def test_the_hubs_rows_have_a_digest(hub: HubSource) -> None:
     other = hub.model_copy(update={"digest": hub.digest.model_copy(update={"train": "0" * 64})})
     with pytest.raises(DataError, match=rf"source\.digest\.train: the data has the digest {wanted}, and 0000"):
         load_problems(other, "quiz", "train", 0)
+
+
+def test_rows_that_nothing_pins_are_given_their_digest_of_today(hub: HubSource) -> None:
+    today = {split: rows_digest(read_split(hub, name)) for split, name in (("train", "train"), ("heldout", "test"))}
+    assert moving_digests(hub) == today
+    half = hub.model_copy(update={"digest": Digests(train=today["train"])})
+    assert moving_digests(half) == {"heldout": today["heldout"]}
+    assert hub.model_copy(update={"digest": Digests(**today)}).moving == ()
+    assert hub.model_copy(update={"revision": "f" * 40}).moving == ()
 
 
 def test_a_file_with_another_digest_is_refused_with_the_one_found(tmp_path: Path) -> None:
