@@ -112,7 +112,7 @@ def _problem(source: TableSource, task: str, row: Row, numbers: dict[str, int]) 
         id=canonical_id(task, _raw_id(source, row, numbers, question)),
         task=task,
         question=question,
-        gold=_gold(source, row),
+        gold=gold_of(source, row),
         level=NO_LEVEL if source.level is None else text_of(row, first_present(row, source.level)),
         subject=_subject(source, row),
     )
@@ -129,7 +129,8 @@ def _raw_id(source: TableSource, row: Row, numbers: dict[str, int], question: st
     return text_of(numbered, first_present(numbered, source.id))
 
 
-def _gold(source: TableSource, row: Row) -> str:
+def gold_of(source: TableSource, row: Row) -> str:
+    """The gold answer of a row; "" where the data has none."""
     if isinstance(source.answer, dict):
         return _object(source.answer, row)
     if is_blank(row, source.answer):

@@ -32,7 +32,8 @@ _UNICODE = str.maketrans(
         "…": "\\ldots ", "≈": "\\approx ", "∩": "\\cap ", "∖": "\\setminus ", "ℝ": "\\mathbb{R}",
         "ℤ": "\\mathbb{Z}",
         "²": "^2", "³": "^3", "⁴": "^4", "√": "\\sqrt ", "º": "°", "’": "'", "′": "'",
-        "€": "", "£": "", "，": ",", "（": "(", "）": ")", "\xa0": " ", "\u2009": " ", "\u202f": " ",
+        "€": "", "£": "", "，": ",", "（": "(", "）": ")", "。": ".", "、": ",", "；": ";", "：": ":",
+        "\xa0": " ", "\u2009": " ", "\u202f": " ",
         TEXT_OPEN: "", TEXT_CLOSE: "",
     }
 )  # fmt: skip
@@ -50,7 +51,8 @@ _SYMBOLS = {
     "land": ",", "lor": ",", "quad": " ", "qquad": " ", "displaystyle": "", "textstyle": "", "limits": "", "bf": "",
     "rm": "", "it": "", "boxed": "", "fbox": "", "left": "", "right": "", "middle": "", "big": "", "Big": "",
     "bigg": "", "Bigg": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "biggl": "", "biggr": "",
-    "thinspace": " ", "enspace": " ", "space": " ", "nobreakspace": " ", "ldotp": ".",
+    "thinspace": " ", "enspace": " ", "space": " ", "nobreakspace": " ", "ldotp": ".", "surd": "\\sqrt", "large": "",
+    "Large": "", "LARGE": "", "huge": "", "Huge": "", "small": "", "normalsize": "", "hfill": " ",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.")
@@ -71,7 +73,7 @@ def _number_set(match: re.Match[str]) -> str:
 
 
 def _repetend(match: re.Match[str]) -> str:
-    """``0.1\\overline{6}`` as a fraction."""
+    """``0.1\\overline{6}`` and ``0.1666…`` as a fraction."""
     whole, once, again = match[1], match[2], match[3] or match[4]
     above = int((whole + once + again) or 0) - int((whole + once) or 0)
     return f"\\frac{{{above}}}{{{10 ** len(once) * (10 ** len(again) - 1)}}}"
@@ -86,9 +88,12 @@ def _compiled(*rules: tuple[str, str, str | Callable[[re.Match[str]], str]]) -> 
 
 
 _LATEX_REWRITES = _compiled(
+    ("\\dot", r"\\dot\s*\{?(\d)\}?(?:(\d{0,30})\\dot\s*\{?(\d)\}?)?", r"\\overline{\1\2\3}"),
     ("\\", r"(?<![\d.])(\d{0,30})\.(\d{0,30})\s*\\(?:overline|bar)\s*(?:\{(\d{1,30})\}|(\d))", _repetend),
     ("\\overline", r"\\overline\s*\{((?:\s*[A-Z]'?){2,}|\d+)\s*\}", r" \1 "),
     ("\\", r"(?<=\d)(?:,\\!|\\[,!;])\s*(?=\d{3}(?!\d))", ""),
+    ("color", r"\\(?:text)?color\s*\{[^{}]*\}", ""),
+    ("space", r"\\[hv]space\*?\s*\{[^{}]*\}", " "),
     ("\\", r"(?<!\\)\\[()\[\],;: ]", " "),
     ("\\{", r"(?<!\\)\\[{]", "⦃"),
     ("\\}", r"(?<!\\)\\[}]", "⦄"),
@@ -104,11 +109,15 @@ _LATEX_REWRITES = _compiled(
 _REWRITES = _compiled(
     ("{}", r"\{\}", ""),
     ("{,}", r"(?<=\d)\{,\}(?=\d{1,2}(?!\d))", "."),
-    ("{,}", r"(?<=\d)\{,\}\s*(?=\d{3}(?!\d))", ""),
+    ("{,", r"(?<=\d)\s*\{,\s*\}\s*(?=\d{3}(?!\d))", ""),
     ("~", r"(?<!\\)~", " "),
     ("$", r"\$", ""),
     ("...", r"\.{3}", r"…"),
-    ("cent", r"\bper ?cent\b", "%"),
+    ("cent", r"\bper ?cent(?:age)?\b", "%"),
+    ("pct", r"\bpct\b", "%"),
+    ("10", r"(?<=\d)\s*x\s*(?=10\s*\^)", "*"),
+    ("U", r"(?<=[)\]⦄])\s*U\s*(?=[(\[⦃])", "∪"),
+    ("oo", r"(?<![A-Za-z])oo(?![A-Za-z])", "∞"),
     ("**", r"\*\*", "^"),
     ("<=", "<=", "≤"),
     (">=", ">=", "≥"),
@@ -124,6 +133,8 @@ _NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine"
 _BASES = {word: str(value) for value, word in enumerate(_NUMBER_WORDS, 2)} | {"sixteen": "16"}
 _SPELLED_BASE = re.compile(rf"_\s*\{{?\s*{TEXT_OPEN}({'|'.join(_BASES)}){TEXT_CLOSE}\s*\}}?", re.IGNORECASE)
 _MARKDOWN = re.compile(r"^\s*(\*\*|`|\"|“)(.*?)(?:\*\*|`|\"|”)\.?\s*$", re.DOTALL)
+_ELLIPSIS = re.compile(r"(?<![\d.])(\d{0,30})\.(\d{0,12}?)(\d{1,12}?)(\3{2,})…")
+_SPOKEN_RATIO = re.compile(rf"(\d+) ?{TEXT_OPEN}?\s*to\s*{TEXT_CLOSE}? ?(\d+)")
 _TRAILING = " \t\r\n.,;\\"
 
 
@@ -155,8 +166,12 @@ def _clean(text: str) -> str:
         text = _PRIMES.sub(r"\1\2", text)
     if TEXT_OPEN in text:
         text = _SPELLED_BASE.sub(lambda match: "_" + _BASES[match[1].lower()], text)
+    if "…" in text:
+        text = _ELLIPSIS.sub(_repetend, text)
     text = " ".join(text.split()).rstrip(_TRAILING)
-    return (_BEFORE_ANSWER.sub("", text) if text[:1] in "≈~=" else text).replace("≈", "=")
+    if "to" in text and (ratio := _SPOKEN_RATIO.fullmatch(text)):
+        return f"{ratio[1]}:{ratio[2]}"
+    return _BEFORE_ANSWER.sub("", text) if text[:1] in "≈~=" else text
 
 
 def _rewritten(rules: Rules, text: str) -> str:
@@ -199,9 +214,14 @@ def _font(match: re.Match[str]) -> str:
     return f" {content} " if content else " "
 
 
+_ARTICLE = re.compile(r"^[^0-9a-z]*(?:an?|the)\s+(?=[a-z]{2})")
+
+
 def words_of(text: str) -> str:
-    """A verbal answer reduced to its letters and numbers: case, spaces, punctuation and LaTeX dress do not count."""
-    return re.sub(r"(?![-./]\d)[^0-9a-z]", "", re.sub(r"\\[A-Za-z]+", "", text).casefold())
+    """A verbal answer reduced to its letters and numbers: case, spaces, punctuation, LaTeX dress and an article in
+    front do not count."""
+    bare = _ARTICLE.sub("", re.sub(r"\\[A-Za-z]+", "", text).casefold())
+    return re.sub(r"(?![-./]\d)[^0-9a-z]", "", bare)
 
 
 _UNIT_GROUPS = (
@@ -210,8 +230,9 @@ _UNIT_GROUPS = (
     "yd yard yards", "mile miles mi", "s sec secs second seconds", "min minute minutes mins", "h hr hour hours hrs",
     "day days", "week weeks wk", "month months", "year years yr yrs", "g gram grams gm", "kg kilogram kilograms",
     "lb lbs pound pounds", "oz ounce ounces", "l liter liters litre litres", "ml milliliter milliliters",
-    "dollar dollars usd", "cent cents", "euro euros", "mph", "kmh kph", "° degree degrees deg", "radian radians rad",
-    "%", "celsius", "fahrenheit",
+    "gallon gallons", "quart quarts", "pint pints", "acre acres", "hectare hectares", "tonne tonnes", "watt watts",
+    "milligram milligrams", "joule joules", "newton newtons", "volt volts", "dollar dollars usd", "cent cents",
+    "euro euros", "mph", "kmh kph", "° degree degrees deg", "radian radians rad", "%", "celsius", "fahrenheit",
 )  # fmt: skip
 _UNITS = {word: group.split()[0] for group in _UNIT_GROUPS for word in group.split()}
 _UNIT_PARTS = frozenset({"per", "sq", "square", "squared", "cubic", "cubed", "unit", "units"})

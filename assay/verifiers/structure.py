@@ -24,16 +24,21 @@ _SIGNS = "=<>≤≥≠"
 _MAX_NESTING = 40
 _WORD = r"(?:and|or)"
 _SEPARATOR_WORD = re.compile(rf"{TEXT_OPEN}\s*(?:,\s*)?{_WORD}\s*{TEXT_CLOSE}|,?\s*(?<![A-Za-z\\]){_WORD}(?![A-Za-z])")
-_STRUCTURED = re.compile(r"[,;∪∩∖∈=<>≤≥≠±∓⦃⟨\[ℝ∅]|\\begin|(?<![A-Za-z\\])(?:and|or|all)(?![A-Za-z])", re.IGNORECASE)
+_STRUCTURED = re.compile(r"[,;∪∩∖∈=<>≤≥≠±∓⦃⟨\[ℝ∅]|:.*:|\\begin|(?<![A-Za-z\\])(?:and|or|all|solutions?|set)(?![A-Za-z])", re.IGNORECASE)
 _JOINING = {
     "∪": re.compile(rf"\s*,?\s*{TEXT_OPEN}?\s*(?<![A-Za-z\\])or(?![A-Za-z])\s*{TEXT_CLOSE}?\s*"),
     "∩": re.compile(rf"\s*,?\s*{TEXT_OPEN}?\s*(?<![A-Za-z\\])and(?![A-Za-z])\s*{TEXT_CLOSE}?\s*"),
 }
 _INEQUALITIES = "<>≤≥≠"
 _ALL_REALS = re.compile(rf"{TEXT_OPEN}?\s*(?:all\s+reals|all\s+real\s+numbers)\s*{TEXT_CLOSE}?", re.IGNORECASE)
+_NOTHING = re.compile(rf"{TEXT_OPEN}?\s*(?:no (?:real )?solutions?|(?:the )?empty set)\s*{TEXT_CLOSE}?", re.IGNORECASE)
+_BUILDER = re.compile(r"^⦃\s*(?P<name>[A-Za-z])\s*(?:∈\s*ℝ\s*)?[|:](?P<condition>[^|:]*)⦄$")
+_IF = re.compile(rf"^{TEXT_OPEN}\s*(?:if|for|when)\s*{TEXT_CLOSE}\s*")
+_RATIO = re.compile(r"[^:]+(?::[^:]+){2,}")
+_LESS_A_SET = re.compile(r"(?<=[)\]⦄ℝ])\s*-\s*(?=[(\[⦃])")
 _CASES = re.compile(r"^⦃?\s*\\begin\{(cases|aligned|gathered)\}(?:\{[lcr| ]*\})?(.*)\\end\{\1\}\s*⦄?$", re.DOTALL)
 _MEMBERSHIP = re.compile(r"^[^∈=<>≤≥]{1,20}∈\s*(?=[(\[⦃ℝ∅])")
-_MATRIX = re.compile(r"^\\begin\{([pbvBV]?(?:small)?matrix|array)\}(?:\{[lcr| ]*\})?(.*)\\end\{\1\}$", re.DOTALL)
+_MATRIX = re.compile(r"^\\begin\{([pbB]?(?:small)?matrix|array)\}(?:\{[lcr| ]*\})?(.*)\\end\{\1\}$", re.DOTALL)
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?")
 
 
@@ -91,18 +96,26 @@ def read(text: str) -> Answer:
         return Formula(text)
     if matrix := _MATRIX.match(text):
         return _read_matrix(matrix[2])
-    if (cases := _CASES.match(text)) and "&" not in cases[2].replace("&=", "="):
+    if cases := _CASES.match(text):
         return _read_cases(cases[2].replace("&=", "="))
     text = _MEMBERSHIP.sub("", text)
-    if text.replace(" ", "") in ("⦃⦄", "ℝ", "(-∞,∞)") or _ALL_REALS.fullmatch(text):
-        return Formula("∅" if "⦃" in text else "ℝ")
+    if builder := _BUILDER.match(text):
+        return read(builder["condition"])
+    if text.replace(" ", "") in ("ℝ", "(-∞,∞)") or _ALL_REALS.fullmatch(text):
+        return Formula("ℝ")
+    if text.replace(" ", "") == "⦃⦄" or _NOTHING.fullmatch(text):
+        return Formula("∅")
     if combination := _combination(text):
         return combination
     if parts := _list(text):
         return Group("", "", _without_name(tuple(parts)))
+    if ("±" in text or "∓" in text) and text[0] not in "⦃{":
+        return Group("", "", tuple(map(read, _signed(text))))
+    if _RATIO.fullmatch(text):
+        return _read_ratio(text)
     if _enclosed(text) and (not _is_plainly_bracketed(text) or len(split_top(text[1:-1], ",;")) > 1):
         return _read_bracket(text)
-    return _read_relation(text) or _read_formula(text)
+    return _read_relation(text) or Formula(text)
 
 
 # Brackets
@@ -171,6 +184,7 @@ def _peel_all_but_few(text: str) -> str:
 
 
 def _combination(text: str) -> Combination | None:
+    text = _LESS_A_SET.sub("∖", text)
     for sign in "∪∩∖":
         if sign in text and len(parts := split_top(text, sign)) > 1:
             return Combination(sign, tuple(map(read, parts)))
@@ -222,7 +236,16 @@ def _read_matrix(body: str) -> Matrix:
 
 
 def _read_cases(body: str) -> Group:
-    return Group("", "", tuple(read(row.strip(" ,")) for row in _ROW_END.split(body) if row.strip()))
+    """Equations under one brace; or values with their conditions, each a pair."""
+    rows = [[_IF.sub("", part.strip(" ,")) for part in split_top(row, "&")] for row in _ROW_END.split(body)]
+    parts = [read(row[0]) if len(row) == 1 else Group("⟨", "⟩", tuple(map(read, row))) for row in rows if any(row)]
+    return Group("", "", tuple(parts))
+
+
+def _read_ratio(text: str) -> Group:
+    """``2:3:5`` as its quotients 3/2 and 5/2."""
+    first, *others = split_top(text, ":")
+    return Group(":", ":", tuple(Formula(f"({other})/({first})") for other in others))
 
 
 def _read_relation(text: str) -> Relation | None:
@@ -231,9 +254,8 @@ def _read_relation(text: str) -> Relation | None:
     return Relation(sides, signs) if len(sides) > 1 and len(signs) == len(sides) - 1 and all(sides) else None
 
 
-def _read_formula(text: str) -> Answer:
-    if "±" not in text and "∓" not in text:
-        return Formula(text)
-    upper = text.replace("±", "+").replace("∓", "-")
-    lower = text.replace("±", "-").replace("∓", "+")
-    return Group("", "", (Formula(upper), Formula(lower)))
+def _signed(text: str) -> list[str]:
+    """The values of ``a ± b``. Signs are chosen one by one, but together where there is a ``∓``."""
+    together = "∓" in text or text.count("±") > _MAX_SIGNS
+    choices = (("+-" * text.count("±"), "")) if together else product("+-", repeat=text.count("±"))
+    return []
