@@ -14,18 +14,15 @@ import typer
 
 from assay.cli.disagreement import Disagreement
 from assay.cli.errors import console
-from assay.cli.judging import OF_TASK, Judge, Tasks, read_verifier
+from assay.cli.judging import OF_TASK, TASKS_FOLDER, Judge, Tasks, find_task, read_verifier
 from assay.cli.late_bar import Moved, followed
 from assay.cli.responses import FIELDS, STDIN, Batch, Request, Source
 from assay.cli.tally import Tally
 from assay.contracts.errors import DataError, InputError
 from assay.contracts.records import Verdict
-from assay.contracts.task import TaskSpec
-from assay.tasks.loading import load_task
 from assay.verifiers import VerifierPool
 from assay.verifiers.registry import kind_of
 
-TASKS_FOLDER = Path("configs/tasks")
 MOST_WORKERS = 4
 
 
@@ -96,7 +93,7 @@ def verify(
             "FILE", "no file is named, and nothing is piped in", "Name a file of responses, or `-` to type"
         )
     names = list(compare) if compare else [verifier or (OF_TASK if task else "symbolic")]
-    known, only = Tasks(tasks), _task(task, tasks)
+    known, only = Tasks(tasks), find_task(task, tasks, "--task") if task else None
     sources = [Source(name, _fields(field or []), only) for name in files or [STDIN]]
     _check_files(sources, output, tasks)
     with VerifierPool(workers or min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
@@ -138,19 +135,6 @@ def _check_files(sources: Sequence[Source], output: Path | None, tasks: Path) ->
 def _readable(path: Path) -> bool:
     """A file, or a pipe that stands for one."""
     return path.exists() and not path.is_dir()
-
-
-def _task(given: str | None, folder: Path) -> TaskSpec | None:
-    if given is None:
-        return None
-    if given.endswith((".yaml", ".yml")):
-        return load_task(Path(given))
-    found = Tasks(folder).get(given)
-    if found is None:
-        names = ", ".join(path.stem for path in sorted(folder.glob("*.yaml")))
-        remedy = f"Give a task file, or one of {names}" if names else "Give a task file, or their folder with --tasks"
-        raise InputError("--task", f"{folder} has no task {given!r}", remedy)
-    return found
 
 
 def _judged(
