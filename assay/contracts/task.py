@@ -91,7 +91,7 @@ class TableSource(Frozen):
     """Template over a row's fields, for instance `{Body} {Question}`."""
     answer: str | dict[str, str]
     """Field that holds the gold answer; or, for verifiers that need more than an answer, key -> field of a JSON object,
-    for instance `{tests: test_list}`."""
+    for instance `{tests: test_list}`; after `=` stands text for every row, `{prelude: "=import math"}`."""
     answer_after: str | None = None
     """Marker before the gold answer within the field, for instance `####` for GSM8K."""
     answer_before: str | None = None

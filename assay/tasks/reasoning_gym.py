@@ -5,7 +5,8 @@ Here every question has a seed of its own, and a question that was drawn before 
 
     seed of a question = sha256(seed / split / level / data set / index) mod 2^31        index = 0, 1, 2, …
 
-Its own scorers are not used: many give credit for an answer that merely occurs in the response.
+Its own scorers are not used: many give credit for an answer that merely occurs in the response. So a data set whose
+questions have several right answers, and none to compare with, is refused; so is one that runs programs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,19 @@ MOST_TRIES = 20
 """Questions drawn for each one that is new, before a level is taken to have no more."""
 
 
+_SEVERAL = "its questions have no one right answer, which a response could be compared with"
+REFUSED = {
+    "boxnet": _SEVERAL,
+    "codeio": "it runs programs of others on this machine to write its questions",
+    "composite": "it mixes other data sets; make a task of each, an ablation takes several",
+    "graph_color": _SEVERAL,
+    "propositional_logic": _SEVERAL,
+    "rubiks_cube": _SEVERAL,
+    "rush_hour": _SEVERAL,
+}
+"""Data set -> why no task can be made of it."""
+
+
 def generate(source: ReasoningGymSource, task: str, split: str, count: int) -> list[Problem]:
     """`count` distinct problems of a split, spread evenly over the levels and interleaved.
 
@@ -34,9 +48,11 @@ def generate(source: ReasoningGymSource, task: str, split: str, count: int) -> l
 
     Raises:
         DataError: the package is not installed in the version that the source names.
-        SpecError: there is no such data set, or it refuses its settings.
+        SpecError: there is no such data set, no task can be made of it, or it refuses its settings.
     """
     _require_version(source)
+    if source.dataset in REFUSED:
+        raise SpecError("source.dataset", f"no {source.dataset}: {REFUSED[source.dataset]}", "Use another data set")
     shares = [(count + len(source.levels) - 1 - i) // len(source.levels) for i in range(len(source.levels))]
     per_level = [
         _distinct(source, task, split, level, share) for level, share in zip(source.levels, shares, strict=True)

@@ -143,10 +143,12 @@ def gold_of(source: TableSource, row: Row) -> str:
 
 def _object(fields: dict[str, str], row: Row) -> str:
     """The fields as JSON text; "" where one of them is blank that may not be."""
-    needed = [name for name in fields.values() if not name.endswith("?")]
+    constants = {key: name[1:] for key, name in fields.items() if name.startswith("=")}
+    named = {key: name for key, name in fields.items() if key not in constants}
+    needed = [name for name in named.values() if not name.endswith("?")]
     if any(is_blank(row, name) or value_at(row, name) is None for name in needed):
         return ""
-    return canonical_json({key: value_at(row, name) for key, name in fields.items()})
+    return canonical_json({key: value_at(row, name) for key, name in named.items()} | constants)
 
 
 def _between(source: TableSource, text: str, place: str) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +15,8 @@ from assay.contracts.ablation import TaskUse
 from assay.contracts.errors import DataError, SpecError
 from assay.contracts.records import Problem
 from assay.contracts.task import ReasoningGymSource, TaskSpec
-from assay.contracts.verifier import STRICT
-from assay.tasks.reasoning_gym import generate
+from assay.contracts.verifier import STRICT, SYMBOLIC
+from assay.tasks.reasoning_gym import REFUSED, generate
 from assay.tasks.splits import split_problems
 from assay.verifiers import check_gold, verify
 
@@ -97,3 +102,48 @@ def test_settings_that_the_data_set_refuses_are_named(settings: dict[str, int]) 
 def test_another_version_of_the_package_is_refused() -> None:
     with pytest.raises(DataError, match=r"reasoning-gym 0\.\S+ is installed, and the source names 9\.9"):
         generate(source(version="9.9"), "gym", "train", 1)
+
+
+@pytest.mark.parametrize("dataset", sorted(REFUSED))
+def test_a_data_set_that_no_task_can_be_made_of_is_refused_before_it_is_drawn_from(dataset: str) -> None:
+    """`codeio` would run programs and write files here; others have no answer to compare with."""
+    with pytest.raises(SpecError, match=rf"source\.dataset: no {dataset}: it"):
+        generate(source(dataset=dataset, levels={"all": {}}), "gym", "train", 1)
+
+
+EVERY = """
+import json, sys
+from pathlib import Path
+from reasoning_gym.factory import DATASETS
+from assay.contracts.task import ReasoningGymSource
+from assay.tasks.reasoning_gym import REFUSED, generate
+drawn = {}
+for name in sorted(DATASETS.keys() - REFUSED):
+    problems = generate(ReasoningGymSource(kind="reasoning_gym", dataset=name), name, "train", 2)
+    drawn[name] = [[problem.id, problem.gold] for problem in problems]
+print()
+print(json.dumps({"drawn": drawn, "files": [path.name for path in Path().iterdir()]}))
+"""
+
+
+def drawn(folder: Path, hash_seed: int) -> dict[str, Any]:
+    environment = os.environ | {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(Path(__file__).parents[3])}
+    folder.mkdir()
+    told = subprocess.check_output(
+        [sys.executable, "-W", "ignore", "-c", EVERY], cwd=folder, env=environment, text=True
+    )
+    found: dict[str, Any] = json.loads(told.splitlines()[-1])  # some print dots as they go
+    return found
+
+
+@pytest.mark.slow
+def test_every_data_set_is_the_same_in_every_process_writes_no_file_and_has_golds_that_are_accepted(
+    tmp_path: Path,
+) -> None:
+    first, second = (drawn(tmp_path / str(seed), seed) for seed in (1, 2))
+    assert first == second
+    assert first["files"] == []
+    assert len(first["drawn"]) == 106 - len(REFUSED)
+    golds = [gold for problems in first["drawn"].values() for _, gold in problems]
+    assert "" not in golds
+    assert check_gold(SYMBOLIC, golds) == []

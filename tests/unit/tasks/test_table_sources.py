@@ -130,11 +130,11 @@ def test_ids_of_math_are_subject_and_number_within_it(tmp_path: Path) -> None:
 
 def test_an_answer_may_be_a_json_object_of_fields(tmp_path: Path) -> None:
     rows = [{"q": "x", "ids": ["a:b"], "args": [{"n": None}], "more": ""}]
-    answer = {"instruction_id_list": "ids", "kwargs": "args", "setup": "more?", "fn_name": "gone?"}
+    answer = {"instruction_id_list": "ids", "kwargs": "args", "setup": "more?", "fn_name": "gone?", "all": "=x?"}
     task = file_task(write_jsonl(tmp_path / "a.jsonl", rows), answer=answer)
     (problem,) = load_problems(task.source, "quiz", "train", 0)
     assert json.loads(problem.gold) == {
-        "instruction_id_list": ["a:b"], "kwargs": [{"n": None}], "setup": "", "fn_name": None,
+        "instruction_id_list": ["a:b"], "kwargs": [{"n": None}], "setup": "", "fn_name": None, "all": "x?",
     }  # fmt: skip
 
 
