@@ -32,6 +32,7 @@ _QUALIFIER = re.compile(
     rf"[,;(\s]\s*{TEXT_OPEN}?\s*(?:(?:where|for|with|any|all|an|a|integers?|\s)*{TEXT_CLOSE}?\s*)([A-Za-z])\s*{TEXT_OPEN}?\s*"
     rf"(?:∈\s*[ℤℕ]|is\s+an(?:y)?\s+integer|is\s+any\s+integer)\s*{TEXT_CLOSE}?\)?\s*$"
 )
+_QUALIFIER_CHARS = 80
 _THOUSANDS = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d)")
 
 
@@ -69,7 +70,7 @@ def _unqualified(pred: str, gold: str) -> tuple[str, str]:
     """Without "…, where k is an integer"; the k of one side is taken for the n of the other."""
     if not ("∈" in pred + gold or "integer" in pred + gold):
         return pred, gold
-    match_pred, match_gold = _QUALIFIER.search(pred), _QUALIFIER.search(gold)
+    match_pred, match_gold = (_QUALIFIER.search(text, max(0, len(text) - _QUALIFIER_CHARS)) for text in (pred, gold))
     body_pred = pred[: match_pred.start()] if match_pred else pred
     body_gold = gold[: match_gold.start()] if match_gold else gold
     if match_pred and match_gold and match_pred[1] != match_gold[1]:
@@ -238,7 +239,8 @@ def _pair_up(pred: Sequence[Answer], gold: list[Answer], rules: MathVerifier) ->
 
 
 def _key(answer: Answer) -> object:
-    return exact.key_of(answer.text) if isinstance(answer, Formula) else answer
+    """Text, for numbers can be chosen so that all their hashes are one."""
+    return "{}{}".format(*exact.key_of(answer.text)) if isinstance(answer, Formula) else answer
 
 
 def _fingerprint(answer: Answer) -> complex | None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import lru_cache
 
+from assay.verifiers.memory import remembered
 from assay.verifiers.normalise import TEXT_CLOSE, TEXT_OPEN, clean
 
 Huge = tuple[str, str, int]
@@ -106,17 +106,9 @@ def key(answer: str) -> Key:
     return key_of(clean(answer))
 
 
+@remembered
 def key_of(cleaned: str) -> Key:
     """The exact key of a cleaned answer."""
-    return _short_key(cleaned) if len(cleaned) <= 256 else _key(cleaned)
-
-
-@lru_cache(maxsize=16_384)
-def _short_key(cleaned: str) -> Key:
-    return _key(cleaned)
-
-
-def _key(cleaned: str) -> Key:
     text = compact(cleaned)
     value = number(text)
     return ("s", text) if value is None else ("n", value)

@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 
+from assay.verifiers.memory import remembered
 from assay.verifiers.normalise import TEXT_OPEN
 
 Instruction = tuple[str, str | Fraction]
@@ -331,7 +331,7 @@ def program_of(text: str) -> Program | None:
         return None
 
 
-@lru_cache(maxsize=8_192)
+@remembered
 def compile_formula(text: str) -> Program:
     """The program of a cleaned answer.
 

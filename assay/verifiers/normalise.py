@@ -21,6 +21,8 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from assay.verifiers.memory import remembered
+
 TEXT_OPEN, TEXT_CLOSE = "\ue000", "\ue001"
 MAX_CHARS = 50_000
 """Longer answers are compared as they are."""
@@ -138,19 +140,11 @@ _SPOKEN_RATIO = re.compile(rf"(\d+) ?{TEXT_OPEN}?\s*to\s*{TEXT_CLOSE}? ?(\d+)")
 _TRAILING = " \t\r\n.,;\\"
 
 
-@lru_cache(maxsize=16_384)
-def _clean_short(text: str) -> str:
-    return _clean(text)
-
-
+@remembered
 def clean(text: str) -> str:
-    """The one spelling of an answer. Results for short strings are remembered: golds repeat within a group."""
+    """The one spelling of an answer."""
     if len(text) > MAX_CHARS:
         return text.strip()
-    return _clean_short(text) if len(text) <= 256 else _clean(text)
-
-
-def _clean(text: str) -> str:
     if not text.isprintable():
         text = _CONTROL.sub("", text)
     if not text.isascii():

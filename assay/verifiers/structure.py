@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
+from assay.verifiers.memory import remembered
 from assay.verifiers.normalise import TEXT_CLOSE, TEXT_OPEN
 
 _OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
@@ -86,13 +86,13 @@ class Relation:
 Answer = Formula | Group | Combination | Matrix | Relation
 
 
-@lru_cache(maxsize=4_096)
+@remembered
 def read(text: str) -> Answer:
     """The structure of a cleaned answer; one nested deeper than any answer is counts as one formula."""
     text = _peel(text.strip())
     if not _STRUCTURED.search(text):
         return Formula(text)
-    if _nesting(text) > _MAX_NESTING:
+    if max(_nesting(text), text.count("\\begin")) > _MAX_NESTING:
         return Formula(text)
     if matrix := _MATRIX.match(text):
         return _read_matrix(matrix[2])
