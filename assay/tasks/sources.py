@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from assay.contracts.base import canonical_json
@@ -19,7 +19,7 @@ from assay.tasks import arithmetic, choices, reasoning_gym
 from assay.tasks.fields import Row, as_text, fill, first_present, is_blank, text_of, value_at
 from assay.tasks.files import file_digest, locate, read_rows
 from assay.tasks.hub import read_split, rows_digest
-from assay.tasks.ids import canonical_id, question_digest, require_unique
+from assay.tasks.ids import canonical_id, question_digest
 
 Pool = Literal["train", "heldout"]
 """What a source offers; the validation split is cut from `train`."""
@@ -45,10 +45,12 @@ def load_problems(source: Source, task: str, split: Pool, count: int) -> list[Pr
         return arithmetic.generate(source, task, split, count)
     if isinstance(source, ReasoningGymSource):
         return reasoning_gym.generate(source, task, split, count)
-    problems = [_problem(source, task, row, numbers) for row, numbers in _numbered(source, read_table(source, split))]
+    found = [
+        (row, _problem(source, task, row, numbers)) for row, numbers in _numbered(source, read_table(source, split))
+    ]
     if source.id is not None:
-        require_unique((problem.id for problem in problems), f"task {task}: {split}")
-    return problems
+        _require_own_ids(found)
+    return [problem for _, problem in found]
 
 
 def read_table(source: TableSource, split: Pool) -> list[Row]:
@@ -87,6 +89,18 @@ def question_of(source: TableSource, row: Row) -> str:
         return fill(source.question, row)
     lines = choices.shown(source.choices, choices.options(source.choices, row))
     return fill(source.question, Row(row.place, {**row.fields, "choices": lines}))
+
+
+def _require_own_ids(found: Iterable[tuple[Row, Problem]]) -> None:
+    """Raises DataError where two rows carry one id, which would be one problem to every table downstream."""
+    places: dict[str, str] = {}
+    for row, problem in found:
+        first = places.setdefault(problem.id, row.place)
+        if first != row.place:
+            remedy = (
+                "Make the ids differ in letters or digits (case, spaces and signs do not count), or name no id field"
+            )
+            raise DataError(row.place, f"the id {problem.id!r} is that of {first} too", remedy)
 
 
 def _require_digest(source: TableSource, split: Pool, found: str | None) -> None:
