@@ -15,7 +15,7 @@ A verdict is True or False where these rules decide, and None where only compute
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from assay.contracts.verifier import SYMBOLIC, MathVerifier
 from assay.verifiers import exact, formulas, machine, reals, relations
@@ -26,14 +26,17 @@ from assay.verifiers.ternary import Ternary, all_of, any_of
 _MAX_PAIRINGS = 4_096
 _CHOICE, _CHOICE_CHARS = re.compile(r"[A-J]"), 16
 _STATED_CHOICE = re.compile(r"\(([A-J])\)|([A-J])[).:](?=\s|$|\D)")
-_REALS = Formula("ℝ")
+_MORE_CHOICES = re.compile(r"\([A-J]\)|(?:,|\band|\bor) ?[A-J]\b")
+_REALS, _EMPTY = Formula("ℝ"), Formula("∅")
 _DOLLARS, _CENTS = re.compile(r"\s*-?\s*\\\$\s*[\d.]"), re.compile(r"\d[^\d]{0,12}\bcents?\b")
 _QUALIFIER = re.compile(
     rf"[,;(\s]\s*{TEXT_OPEN}?\s*(?:(?:where|for|with|any|all|an|a|integers?|\s)*{TEXT_CLOSE}?\s*)([A-Za-z])\s*{TEXT_OPEN}?\s*"
     rf"(?:∈\s*[ℤℕ]|is\s+an(?:y)?\s+integer|is\s+any\s+integer)\s*{TEXT_CLOSE}?\)?\s*$"
 )
 _QUALIFIER_CHARS = 80
-_THOUSANDS = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d)")
+_THOUSANDS, _ZERO_GROUP = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d)"), re.compile(r"\d,0\d\d(?!\d)")
+_CLOSE = 0.01
+_TOKEN = re.compile(rf"\d+(?:\.\d+)?|[a-z]+|[^\w\s,{TEXT_OPEN}{TEXT_CLOSE}]")
 
 
 def equivalent(pred: str, gold: str, rules: MathVerifier = SYMBOLIC) -> Ternary:
@@ -52,11 +55,12 @@ def equivalent(pred: str, gold: str, rules: MathVerifier = SYMBOLIC) -> Ternary:
     if rules.units != "ignored" and {_currency(pred), _currency(gold)} == {"dollar", "cent"}:
         return False
     pred, gold = _unqualified(clean(pred), clean(gold))
+    if "and" in pred + gold and _tokens(pred) == _tokens(gold):
+        return True
     if (chosen := _chosen(pred, gold)) is not None:
         return chosen
-    readings = dict.fromkeys([(_without_thousands(pred), _without_thousands(gold)), (pred, gold)])
     with machine.limited_work():
-        return any_of(compare(read(p), read(g), rules) for p, g in readings)
+        return any_of(compare(read(p), read(g), rules) for p, g in _readings(pred, gold))
 
 
 def _currency(text: str) -> str:
@@ -78,6 +82,11 @@ def _unqualified(pred: str, gold: str) -> tuple[str, str]:
     return body_pred.rstrip(" ,;("), body_gold.rstrip(" ,;(")
 
 
+def _tokens(text: str) -> list[str]:
+    """The numbers, words and signs of ``3 hours and 20 minutes``; "and" and commas are none."""
+    return [token for token in _TOKEN.findall(text.casefold()) if token != "and"]
+
+
 def _chosen(pred: str, gold: str) -> bool | None:
     """Where one side is the letter of a choice: whether the other states it, alone or with its content."""
     letters = tuple(map(_letter, (pred, gold)))
@@ -93,8 +102,31 @@ def _letter(text: str) -> str:
 
 
 def _stated_choice(text: str) -> str:
-    match = _STATED_CHOICE.match(text.replace(TEXT_OPEN, "").replace(TEXT_CLOSE, "").strip())
-    return match[1] or match[2] if match else ""
+    bare = text.replace(TEXT_OPEN, "").replace(TEXT_CLOSE, "").strip()
+    match = _STATED_CHOICE.match(bare)
+    return match[1] or match[2] if match and not _MORE_CHOICES.search(bare, match.end()) else ""
+
+
+def _readings(pred: str, gold: str) -> Iterator[tuple[str, str]]:
+    """Commas as thousands marks, then as separators (never before 000); either side of ``2/3 ≈ 0.67``."""
+    for p in _estimates(pred):
+        for g in _estimates(gold):
+            plain = _without_thousands(p), _without_thousands(g)
+            yield plain
+            if plain != (p, g) and not _ZERO_GROUP.search(p) and not _ZERO_GROUP.search(g):
+                yield p, g
+
+
+def _estimates(text: str) -> tuple[str, ...]:
+    """``a = 2/3 ≈ 0.67`` as ``a = 2/3`` and, if it is close, as 0.67; ``x ≈ 0.67`` as an equation."""
+    if "≈" not in text:
+        return (text,)
+    stated, _, estimate = text.partition("≈")
+    value, estimated = formulas.constant(stated.rpartition("=")[2]), formulas.constant(estimate)
+    if value is None:
+        return (text.replace("≈", "="),)
+    close = estimated is not None and abs(value - estimated) <= _CLOSE * abs(value)
+    return (stated, estimate) if close else (stated,)
 
 
 def _without_thousands(text: str) -> str:
@@ -164,7 +196,11 @@ def _single(answer: Answer) -> Answer:
     """A set or bracket of one part is that part, a matrix of one row or column a tuple."""
     if isinstance(answer, Matrix):
         return _vector(answer)
-    return answer.parts[0] if isinstance(answer, Group) and len(answer.parts) == 1 else answer
+    return (
+        answer.parts[0]
+        if isinstance(answer, Group) and len(answer.parts) == 1 and answer.parts[0] != _EMPTY
+        else answer
+    )
 
 
 def _vector(matrix: Matrix) -> Answer:

@@ -49,7 +49,7 @@ _SYMBOLS = {
     "degrees": "°", "prime": "'", "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom",
     "tbinom": "\\binom", "emptyset": "∅", "varnothing": "∅", "lbrack": "[", "rbrack": "]", "colon": ":", "sim": "~",
     "cap": "∩", "setminus": "∖", "smallsetminus": "∖", "backslash": "∖", "approx": "≈", "equiv": "≡", "ldots": "…",
-    "dots": "…", "cdots": "…", "dotsc": "…", "dotsb": "…", "mathbf": "", "mathrm": "", "mathit": "",
+    "bmod": " mod ", "dots": "…", "cdots": "…", "dotsc": "…", "dotsb": "…", "mathbf": "", "mathrm": "", "mathit": "",
     "land": ",", "lor": ",", "quad": " ", "qquad": " ", "displaystyle": "", "textstyle": "", "limits": "", "bf": "",
     "rm": "", "it": "", "boxed": "", "fbox": "", "left": "", "right": "", "middle": "", "big": "", "Big": "",
     "bigg": "", "Bigg": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "biggl": "", "biggr": "",
@@ -62,9 +62,9 @@ _FONT = re.compile(
     r"\\(text|textbf|textit|textrm|textnormal|texttt|mathrm|mathbf|mathit|mathsf|mathcal|boldsymbol|bm|mbox|hbox|operatorname"
     r"|emph|underline|vec|hat|overrightarrow)\s*\{([^{}]*)\}"
 )
-_FUNCTION_NAMES = frozenset({
-    "sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "lg",
-    "exp", "cis",
+FUNCTION_NAMES = frozenset({
+    "sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan", "arcsec", "arccsc", "arccot", "sinh",
+    "cosh", "tanh", "sech", "csch", "coth", "arcsinh", "arccosh", "arctanh", "ln", "log", "lg", "exp", "cis",
 })  # fmt: skip
 _FONT_DEPTH = 8
 _COUNTED = re.compile(r"(-?\d[\d.,/]*)\s+((?!and\b|or\b)[A-Za-z]{2}[^\d]*)")
@@ -93,7 +93,9 @@ _LATEX_REWRITES = _compiled(
     ("\\dot", r"\\dot\s*\{?(\d)\}?(?:(\d{0,30})\\dot\s*\{?(\d)\}?)?", r"\\overline{\1\2\3}"),
     ("\\", r"(?<![\d.])(\d{0,30})\.(\d{0,30})\s*\\(?:overline|bar)\s*(?:\{(\d{1,30})\}|(\d))", _repetend),
     ("\\overline", r"\\overline\s*\{((?:\s*[A-Z]'?){2,}|\d+)\s*\}", r" \1 "),
-    ("\\", r"(?<=\d)(?:,\\!|\\[,!;])\s*(?=\d{3}(?!\d))", ""),
+    ("\\", r"(?<=\d)(?:\s*,\s*\\!|\\[,!;])\s*(?=\d{3}(?!\d))", ""),
+    ("\\over", r"\{([^{}]{1,200})\\over(?![A-Za-z])([^{}]{1,200})\}", r"\\frac{\1}{\2}"),
+    ("phantom", r"\\[hv]?phantom\s*\{[^{}]*\}", ""),
     ("color", r"\\(?:text)?color\s*\{[^{}]*\}", ""),
     ("space", r"\\[hv]space\*?\s*\{[^{}]*\}", " "),
     ("\\", r"(?<!\\)\\[()\[\],;: ]", " "),
@@ -116,6 +118,7 @@ _REWRITES = _compiled(
     ("$", r"\$", ""),
     ("...", r"\.{3}", r"…"),
     ("cent", r"\bper ?cent(?:age)?\b", "%"),
+    ("nfinity", r"\b[Ii]nfinity\b", "∞"),
     ("pct", r"\bpct\b", "%"),
     ("10", r"(?<=\d)\s*x\s*(?=10\s*\^)", "*"),
     ("U", r"(?<=[)\]⦄])\s*U\s*(?=[(\[⦃])", "∪"),
@@ -200,7 +203,7 @@ def _font(match: re.Match[str]) -> str:
     font, content = match[1], match[2].strip()
     if counted := _COUNTED.fullmatch(content):
         return f"{counted[1]} {TEXT_OPEN}{counted[2]}{TEXT_CLOSE}"
-    if content in _FUNCTION_NAMES:
+    if content in FUNCTION_NAMES:
         return f"\\{content} "
     letter_unit = len(content) == 1 and content.islower() and font in ("text", "mbox")
     if letter_unit or re.search(r"[A-Za-z]{2}|[ap]\.m|[a-z]/[a-z]", content):
@@ -234,11 +237,9 @@ _POWERS = {"sq": "2", "square": "2", "squared": "2", "cubic": "3", "cubed": "3"}
 _COMPOUNDS = {"mph": "mile/h", "kmh": "km/h"}
 _TEMPERATURES = {"c": "celsius", "f": "fahrenheit"}
 _UNIT_TOKEN = re.compile(r"[a-z%°]+|[\^/]\s*\{?\s*\d?")
-_NO_UNIT = frozenset({
-    "pi", "sqrt", "sin", "cos", "tan", "sec", "csc", "cot", "log", "ln", "lg", "exp", "and", "or", "infinity", "inf",
-    "mod", "frac", "theta", "alpha", "beta",
-    "choose", "cis",
-})  # fmt: skip
+_NO_UNIT = FUNCTION_NAMES | {
+    "pi", "sqrt", "and", "or", "infinity", "inf", "mod", "frac", "theta", "alpha", "beta", "choose",
+}  # fmt: skip
 _MARKED_UNIT = re.compile(rf"\s*{TEXT_OPEN}([^{TEXT_CLOSE}]*){TEXT_CLOSE}\s*(?:\^\s*\{{?\s*\d\s*\}}?)?\s*$")
 _PLAIN_UNIT = re.compile(r"(?<=[\d)}π ])([A-Za-z]+(?:/[a-z]+)?)\.?\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*$")
 _SIGN_UNIT = re.compile(rf"\s*([°%](?:\s*{TEXT_OPEN}?[CF]{TEXT_CLOSE}?)?)\s*$")
