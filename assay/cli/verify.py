@@ -99,6 +99,7 @@ def verify(
     with VerifierPool(workers or min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
         option = "--compare" if compare else "--verifier"
         judges = [Judge(read_verifier(option, name), known, only, pool) for name in names]
+        pool.start(own for judge in judges if (own := judge.verifier or (only and only.verifier)))
         for judge in judges:
             if judge.verifier is not None:
                 kind_of(judge.verifier).ready(judge.verifier)

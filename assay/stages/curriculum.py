@@ -69,6 +69,7 @@ def _sample(spec: CurriculumStage, work: Work, part: Part) -> list[CurriculumSam
     tasks = {task.name: task for task in spec.tasks}
     work.progress.begin(len(prompts) * spec.curriculum.samples_per_prompt // part.count, "completions")
     with VerifierPool(work.runtime.verifier_workers) as pool:
+        pool.start(task.verifier for task in spec.tasks)
         runner = CurriculumSampler(sampler, pool, tasks, spec.curriculum, spec.seed, work.artifact)
         return runner.run(prompts, work.progress.advance, part.takes)
 

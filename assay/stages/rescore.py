@@ -15,7 +15,7 @@ from assay.evaluation.rescore import rescore
 from assay.stages.prepared import prepared_digests
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet, rows_to_parquet
-from assay.verifiers import VerifierPool
+from assay.verifiers import VerifierPool, views
 
 FAILED = ("error", "timeout")
 
@@ -30,6 +30,7 @@ def run(spec: RescoreStage, work: Work) -> Outcome:
     work.progress.begin(len(folders), "files")
     scored: list[ScoredRow] = []
     with VerifierPool(work.runtime.verifier_workers) as pool:
+        pool.start(view for task in spec.tasks for view in views(task.verifier).values())
         for folder in folders:
             samples = rows_from_parquet(evaluate.read_bytes(f"{folder}/samples.parquet"), SampleRow)
             rows = rescore(samples, {task.name: task for task in spec.tasks}, pool, digests, spec.acknowledge)

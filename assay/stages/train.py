@@ -50,6 +50,7 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = pick_device(work.runtime)
     with VerifierPool(work.runtime.verifier_workers) as pool:
+        pool.start(task.verifier for task in spec.tasks)
         result = _trainer(spec, work, pool, device).run(_reporter(spec, work))
     require_checkpoint(work.artifact, result.steps_done)
     record = RunEnd(
