@@ -12,7 +12,7 @@ from assay.verifiers.normalise import TEXT_CLOSE, TEXT_OPEN
 
 _HALF_DAY_S = 12 * 3600
 _TIME = re.compile(
-    rf"(\d{{1,2}})(?: ?: ?([0-5]\d)(?: ?: ?([0-5]\d))?)?\s*(?:{TEXT_OPEN}?\s*([ap])\s*\.?\s*m\b\.?\s*{TEXT_CLOSE}?)?",
+    rf"(\d{{1,2}})(?: ?: ?([0-5]\d)(?: ?: ?([0-5]\d))?)? ?(?:{TEXT_OPEN}? ?([ap]) ?\.? ?m\b\.? ?{TEXT_CLOSE}?)?",
     re.IGNORECASE,
 )
 

@@ -140,7 +140,7 @@ def compare(pred: Answer, gold: Answer, rules: MathVerifier) -> Ternary:
     """Whether two read answers are the same."""
     if pred == gold:
         return True
-    if _is_set(pred) or _is_set(gold):
+    if (_is_set(pred) or _is_set(gold)) and not (_is_equation(pred) or _is_equation(gold)):
         return _compare_sets(pred, gold, rules)
     if isinstance(pred, Relation) or isinstance(gold, Relation):
         return relations.compare(pred, gold, lambda p, g: compare(p, g, rules))
@@ -158,6 +158,10 @@ def _is_set(answer: Answer) -> bool:
     return (
         isinstance(answer, Combination) or (isinstance(answer, Relation) and answer.signs == ("≠",)) or answer == _REALS
     )
+
+
+def _is_equation(answer: Answer) -> bool:
+    return isinstance(answer, Relation) and answer.signs == ("=",)
 
 
 def _compare_sets(pred: Answer, gold: Answer, rules: MathVerifier) -> Ternary:

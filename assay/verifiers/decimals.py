@@ -31,7 +31,8 @@ def shows(text: str, value: Program, places: int) -> bool:
     if min(decimals, significant) < places:
         return False
     step = Fraction(10) ** (int(match[3] or 0) - decimals)
-    below, above = (step / 2, step) if shown > 0 else (step, step / 2)
+    cut = step - step / 10**6  # 0.999999 is not 1, cut off
+    below, above = (step / 2, cut) if shown > 0 else (cut, step / 2)
     if significant >= _FLOAT_DIGITS:
         below = above = step
     return identity.within(value, shown - below, shown + above)

@@ -56,7 +56,7 @@ _QUANTITY = re.compile(
 )
 _BEFORE_OPERAND = re.compile(r"[\w)\]}][*/^+]\{?$")
 _BETWEEN_BOXES = re.compile(
-    r"(?=.*?(?:[,;]|and|or))(?:[\s,;$~]|\\[()\[\],; ]|\\q?quad|\\(?:text|mbox)\s*\{\s*,?\s*(?:and|or)\s*\}|and|or)*",
+    r"(?=.*?(?:[,;]|and|or))(?:[\s,;$~]|\\[()\[\],; ]|\\q?quad|\\(?:text|mbox)\s*\{[\s,]*(?:and|or)\s*\}|and|or)*",
     re.DOTALL,
 )
 _THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\,)\s*(?=\d{3}(?!\d))")

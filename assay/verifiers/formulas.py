@@ -21,6 +21,7 @@ _LETTERS = re.compile(r"[A-Za-z][A-Za-z .'-]*")
 _UNLIKE_VARIABLES = re.compile(r"[A-Za-z]{4}|[A-Z]{2}|[A-Z][a-z]")
 _BASE_SUBSCRIPT = re.compile(r"\(?(-?(?:[0-9A-F.]{1,100}|\d[0-9a-f.]{0,99}))\)?_\{?\(?(\d{1,2})\)?\}?")
 _RESIDUE = re.compile(r"(?:([A-Za-z](?:_\w)?) ?≡ ?)?(.+?) ?\(? ?mod ?(\w+) ?\)?")
+_RESIDUE_CHARS = 200
 _SCIENTIFIC = re.compile(r"-?\d+(?:\.\d*)?[eE][+-]?\d{1,4}")
 _BARE_LOG, _LOG_10 = ("op", "log"), ("op", "lg")
 
@@ -47,14 +48,15 @@ def _units(pred: str, gold: str) -> list[tuple[str, str]]:
     parts = [split_unit(pred), split_unit(gold)]
     for index, text in enumerate((pred, gold)):
         unit, other = parts[index][1], parts[1 - index][1]
-        if other and not unit and text.endswith(other) and text[-len(other) - 1].isspace():
+        if other and not unit and text.endswith(" " + other):
             parts[index] = text[: -len(other)].rstrip(), other
     return parts
 
 
 def _residue(text: str) -> tuple[str, str, str] | None:
     """The x, 3 and 7 of ``x ≡ 3 (mod 7)``."""
-    match = _RESIDUE.fullmatch(text.replace(TEXT_OPEN, "").replace(TEXT_CLOSE, ""))
+    bare = text.replace(TEXT_OPEN, "").replace(TEXT_CLOSE, "") if len(text) <= _RESIDUE_CHARS else ""
+    match = _RESIDUE.fullmatch(bare)
     return (match[1] or "", match[2], match[3]) if match else None
 
 
@@ -159,6 +161,6 @@ def constant(text: str) -> complex | None:
 
 
 def fingerprint(text: str) -> complex | None:
-    """The value of an answer in machine numbers, or None."""
-    program = program_of(text)
+    """The value of an answer in machine numbers, or None; a percentage or an angle has several."""
+    program = None if text[-1:] in ("%", "°") else program_of(text)
     return None if program is None else identity.fingerprint(program)

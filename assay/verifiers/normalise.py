@@ -54,7 +54,7 @@ _SYMBOLS = {
     "rm": "", "it": "", "boxed": "", "fbox": "", "left": "", "right": "", "middle": "", "big": "", "Big": "",
     "bigg": "", "Bigg": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "biggl": "", "biggr": "",
     "thinspace": " ", "enspace": " ", "space": " ", "nobreakspace": " ", "ldotp": ".", "surd": "\\sqrt", "large": "",
-    "Large": "", "LARGE": "", "huge": "", "Huge": "", "small": "", "normalsize": "", "hfill": " ",
+    "Large": "", "LARGE": "", "huge": "", "Huge": "", "small": "", "normalsize": "", "pounds": "", "hfill": " ",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.")
@@ -113,7 +113,7 @@ _LATEX_REWRITES = _compiled(
 _REWRITES = _compiled(
     ("{}", r"\{\}", ""),
     ("{,}", r"(?<=\d)\{,\}(?=\d{1,2}(?!\d))", "."),
-    ("{,", r"(?<=\d)\s*\{,\s*\}\s*(?=\d{3}(?!\d))", ""),
+    (",", r"(?<=\d)\s*\{\s*,\s*\}\s*(?=\d{3}(?!\d))", ""),
     ("~", r"(?<!\\)~", " "),
     ("$", r"\$", ""),
     ("...", r"\.{3}", r"…"),
@@ -139,6 +139,8 @@ _BASES = {word: str(value) for value, word in enumerate(_NUMBER_WORDS, 2)} | {"s
 _SPELLED_BASE = re.compile(rf"_\s*\{{?\s*{TEXT_OPEN}({'|'.join(_BASES)}){TEXT_CLOSE}\s*\}}?", re.IGNORECASE)
 _MARKDOWN = re.compile(r"^\s*(\*\*|`|\"|“)(.*?)(?:\*\*|`|\"|”)\.?\s*$", re.DOTALL)
 _ELLIPSIS = re.compile(r"(?<![\d.])(\d{0,30})\.(\d{0,12}?)(\d{1,12}?)(\3{2,})…")
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALE = re.compile(rf"(?<=\d) ?({TEXT_OPEN}?) ?({'|'.join(_SCALES)})\b")
 _SPOKEN_RATIO = re.compile(rf"(\d+) ?{TEXT_OPEN}?\s*to\s*{TEXT_CLOSE}? ?(\d+)")
 _TRAILING = " \t\r\n.,;\\"
 
@@ -166,6 +168,8 @@ def clean(text: str) -> str:
     if "…" in text:
         text = _ELLIPSIS.sub(_repetend, text)
     text = " ".join(text.split()).rstrip(_TRAILING)
+    if "illion" in text or "thousand" in text:
+        text = _SCALE.sub(lambda match: f"*10^{_SCALES[match[2]]} {match[1]}", text)
     if "to" in text and (ratio := _SPOKEN_RATIO.fullmatch(text)):
         return f"{ratio[1]}:{ratio[2]}"
     return _BEFORE_ANSWER.sub("", text) if text[:1] in "≈~=" else text

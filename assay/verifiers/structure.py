@@ -38,7 +38,7 @@ _JOINING = {
 _INEQUALITIES = "<>≤≥≠"
 _ALL_REALS = re.compile(rf"{TEXT_OPEN}?\s*(?:all\s+reals|all\s+real\s+numbers)\s*{TEXT_CLOSE}?", re.IGNORECASE)
 _NOTHING = re.compile(rf"{TEXT_OPEN}?\s*(?:no (?:real )?solutions?|(?:the )?empty set)\s*{TEXT_CLOSE}?", re.IGNORECASE)
-_BUILDER = re.compile(r"^⦃\s*[A-Za-z]\s*(?:∈\s*ℝ\s*)?[|:]([^|:]*)⦄$")
+_BUILDER = re.compile(r"^⦃\s*[A-Za-z]\s*(?:∈\s*ℝ\s*)?[|:](.+)⦄$")
 _ALIGNED = re.compile(r"&\s*(?=[=<>≤≥])|(?<==)\s*&")
 _IF = re.compile(rf"^{TEXT_OPEN}\s*(?:if|for|when)\s*{TEXT_CLOSE}\s*")
 _RATIO = re.compile(r"(?!\d{1,2}:[0-5]\d:[0-5]\d$)[^:=<>≤≥≠]+(?::[^:=<>≤≥≠]+){2,}")
@@ -109,7 +109,7 @@ def read(text: str) -> Answer:
         return _read_matrix(matrix[1], matrix[3])
     if cases := _CASES.match(text):
         return _read_cases(_ALIGNED.sub("", cases[2]))
-    if builder := _BUILDER.match(text):
+    if (builder := _BUILDER.match(text)) and any(sign in builder[1] for sign in _SIGNS):
         return read(builder[1])
     text = _MEMBERSHIP.sub("", text)
     if text.replace(" ", "") in ("ℝ", "(-∞,∞)") or _ALL_REALS.fullmatch(text):
@@ -119,9 +119,9 @@ def read(text: str) -> Answer:
     if combination := _combination(text):
         return combination
     if parts := _list(text):
-        return Group("", "", _without_name(tuple(parts)))
-    if ("±" in text or "∓" in text) and text[0] not in "⦃{":
-        return Group("", "", tuple(map(read, _signed(text))))
+        return _listed(_without_name(tuple(parts)))
+    if ("±" in text or "∓" in text) and "⦃" not in text and text[0] != "{":
+        return _listed(tuple(map(read, _signed(text))))
     if _RATIO.fullmatch(text):
         return _read_ratio(text)
     if _enclosed(text) and (not _is_plainly_bracketed(text) or len(split_top(text[1:-1], ",;")) > 1):
@@ -230,9 +230,17 @@ def _spliced(parts: Iterable[Answer]) -> list[Answer]:
 
 def _without_name(parts: tuple[Answer, ...]) -> tuple[Answer, ...]:
     first = parts[0]
-    if isinstance(first, Relation) and first.signs == ("=",) and not any(isinstance(p, Relation) for p in parts[1:]):
-        return (read(first.sides[1]), *parts[1:])
-    return parts
+    if not isinstance(first, Relation) or any(isinstance(part, Relation) for part in parts[1:]):
+        return parts
+    if first.signs == ("≠",):
+        return (first, *(Relation((first.sides[0], p.text), ("≠",)) for p in parts[1:] if isinstance(p, Formula)))
+    return (read(first.sides[1]), *parts[1:]) if first.signs == ("=",) else parts
+
+
+def _listed(parts: tuple[Answer, ...]) -> Answer:
+    """A list; what x is not it is not altogether."""
+    excluding = all(isinstance(part, Relation) and part.signs == ("≠",) for part in parts)
+    return Combination("∩", parts) if excluding else Group("", "", parts)
 
 
 def _read_bracket(text: str) -> Group | Matrix:
