@@ -13,20 +13,22 @@ import contextlib
 import json
 import random
 import sys
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from reasoning_gym.factory import DATASETS, create_dataset
+
+GYM: Any = import_module("reasoning_gym.factory")
 
 
 def drawn(dataset: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """One question; or why the data set refuses these settings; or the data sets that there are."""
-    if dataset not in DATASETS:
-        return {"known": sorted(DATASETS)}
+    if dataset not in GYM.DATASETS:
+        return {"known": sorted(GYM.DATASETS)}
     random.seed(seed)
     np.random.seed(seed)
     try:
-        item = create_dataset(dataset, seed=seed, size=1, **settings)[0]
+        item = GYM.create_dataset(dataset, seed=seed, size=1, **settings)[0]
     except (TypeError, AssertionError, ValueError) as error:
         return {"refused": str(error)}
     return {"question": item["question"], "answer": "" if item["answer"] is None else str(item["answer"])}
