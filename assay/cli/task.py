@@ -44,7 +44,7 @@ def list_tasks(tasks: Folder = TASKS_FOLDER) -> None:
         (task.name, origin(task.source), _size(task), task.verifier.label, task.lm_eval or "")
         for task in tasks_of(tasks)
     ]
-    print_table(("task", "data", "problems", "verifier", "lm_eval"), rows, fold="data")
+    print_table(("task", "data", "problems", "verifier", "lm_eval"), rows)
 
 
 @app.command()
@@ -101,12 +101,12 @@ def _size(task: TaskSpec) -> str:
     if isinstance(source, ArithmeticSource | ReasoningGymSource):
         return "generated"
     if isinstance(source, HubSource):
-        return "on the hub"
+        return "hub"
     try:
         train, heldout = (len(read_table(source, split)) if getattr(source, split) else 0 for split in _SPLITS)
     except DataError:
-        return "not here"
-    return f"{train} + {heldout}" if heldout else f"{train} in all"
+        return "absent"
+    return f"{train} + {heldout}" if heldout else f"{train} all"
 
 
 _SPLITS: tuple[Pool, ...] = ("train", "heldout")
