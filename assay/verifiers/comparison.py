@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from assay.contracts.verifier import SYMBOLIC, MathVerifier
 from assay.verifiers import exact, formulas, machine, reals, relations
@@ -160,7 +161,7 @@ def _is_set(answer: Answer) -> bool:
     )
 
 
-def _is_equation(answer: Answer) -> bool:
+def _is_equation(answer: Answer) -> TypeGuard[Relation]:
     return isinstance(answer, Relation) and answer.signs == ("=",)
 
 
@@ -225,7 +226,7 @@ def _compare_matrices(pred: Matrix, gold: Matrix, rules: MathVerifier) -> Ternar
 
 
 def _compare_groups(pred: Group, gold: Group, rules: MathVerifier) -> Ternary:
-    if not _ordered(pred, rules) and not _ordered(gold, rules):
+    if not (_ordered(pred, rules) or _ordered(gold, rules) or _names_all(pred) != _names_all(gold)):
         return _compare_unordered(pred.parts, gold.parts, rules)
     if len(pred.parts) != len(gold.parts) or not _brackets_agree(pred, gold):
         return False
@@ -234,6 +235,12 @@ def _compare_groups(pred: Group, gold: Group, rules: MathVerifier) -> Ternary:
 
 def _ordered(group: Group, rules: MathVerifier) -> bool:
     return group.ordered or (group.opening == "" and rules.lists == "ordered")
+
+
+def _names_all(group: Group) -> bool:
+    """``x = 1, y = 2`` tells which is which; ``x_1 = 1, x_2 = 2`` are the solutions for x."""
+    names = {part.sides[0].partition("_")[0] for part in group.parts if _is_equation(part)}
+    return len(names) == len(group.parts) > 1
 
 
 def _brackets_agree(pred: Group, gold: Group) -> bool:

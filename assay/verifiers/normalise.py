@@ -54,7 +54,8 @@ _SYMBOLS = {
     "rm": "", "it": "", "boxed": "", "fbox": "", "left": "", "right": "", "middle": "", "big": "", "Big": "",
     "bigg": "", "Bigg": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "biggl": "", "biggr": "",
     "thinspace": " ", "enspace": " ", "space": " ", "nobreakspace": " ", "ldotp": ".", "surd": "\\sqrt", "large": "",
-    "Large": "", "LARGE": "", "huge": "", "Huge": "", "small": "", "normalsize": "", "pounds": "", "hfill": " ",
+    "Large": "", "LARGE": "", "huge": "", "Huge": "", "small": "", "normalsize": "", "pounds": "", "angle": "",
+    "hfill": " ",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.")
@@ -215,14 +216,14 @@ def _font(match: re.Match[str]) -> str:
     return f" {content} " if content else " "
 
 
+_PUNCTUATION = re.compile(r"(?!-[\d\\(]|[./]\d|(?<=\b\w)-(?=\w\b))[^\w+=<>≤≥≠±^\[\]|]")
 _ARTICLE = re.compile(r"^[^0-9a-z]*(?:an?|the)\s+(?=[a-z]{2})")
 
 
 def words_of(text: str) -> str:
-    """A verbal answer reduced to its letters and numbers: case, spaces, punctuation, LaTeX dress and an article in
-    front do not count."""
-    bare = _ARTICLE.sub("", re.sub(r"\\[A-Za-z]+", "", text).casefold())
-    return re.sub(r"(?![-./]\d)[^0-9a-z]", "", bare)
+    """A verbal answer reduced to letters, numbers and signs: case, spaces, punctuation and an article in front do not
+    count."""
+    return _PUNCTUATION.sub("", _ARTICLE.sub("", text.casefold()))
 
 
 _UNIT_GROUPS = (
