@@ -182,7 +182,8 @@ class Source:
         task = None if found["task"] is None else str(found["task"])
         response, gold = (_text(found[field]) for field in _NEEDED)
         gold = gold if gold.startswith("{") else _MARKED.sub(r"\1", gold)
-        return Request(found["id"], place, self.name, task, response, gold, filter=str(row.get("filter") or ""))
+        of_filter = str(row.get("filter", "")) if samples.is_sample(row) else ""
+        return Request(found["id"], place, self.name, task, response, gold, filter=of_filter)
 
     def _found(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What the record has of each field, None where nothing."""

@@ -133,7 +133,7 @@ class HubSource(TableSource):
     """Configuration of the data set, for instance `main`, or several that are read one after another; null: its only
     one."""
     revision: str = "main"
-    """Commit, tag or branch. All but a commit may move: then preflight warns, unless `digest` says what the rows are."""
+    """Commit, tag or branch. All but a commit may move; then preflight warns, unless `digest` holds the rows."""
     train: str = "train"
     """Split that training problems come from."""
     heldout: str | None = "test"

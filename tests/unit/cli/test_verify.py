@@ -310,6 +310,12 @@ def test_samples_that_lm_eval_logged_are_judged_once_each_with_the_tasks_own_gol
         assert (verdict["id"], verdict["status"], verdict["extracted"]) == (7, "correct", "18")
 
 
+def test_a_record_with_a_field_called_filter_is_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"response": "4", "gold": "4", "filter": name}) + "\n" for name in "ab"))
+    assert statuses(assay(path, "-q").stdout) == ["correct", "correct"]
+
+
 def test_a_sample_of_lm_eval_brings_all_that_the_task_needs(tmp_path: Path) -> None:
     path = tmp_path / "samples_aqua.jsonl"
     path.write_text(sample("So it is B.", "none", question="2 + 2?", options=["A)3", "B)4"], correct="B"))
