@@ -90,4 +90,5 @@ def judge(verifier: Verifier, response: str, reference: str) -> Verdict | Questi
 def _too_long(response: str) -> Verdict | None:
     if len(response) <= LONGEST_CHARS:
         return None
-    return replace(UNPARSEABLE, detail=f"the response has {len(response):,} characters; over {LONGEST_CHARS:,} are not read")
+    detail = f"the response has {len(response):,} characters; over {LONGEST_CHARS:,} are not read"
+    return replace(UNPARSEABLE, detail=detail)
