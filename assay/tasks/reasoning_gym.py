@@ -17,7 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
@@ -97,7 +97,8 @@ def _drawing(dataset: str) -> Iterator[Draw]:
             def draw(settings: dict[str, Any], seed: int) -> dict[str, Any]:
                 assert worker.stdin is not None
                 assert worker.stdout is not None
-                print(json.dumps({"settings": settings, "seed": seed}), file=worker.stdin, flush=True)
+                with suppress(BrokenPipeError):  # it ended; the empty reply below says why
+                    print(json.dumps({"settings": settings, "seed": seed}), file=worker.stdin, flush=True)
                 reply = worker.stdout.readline()
                 if not reply:
                     complaints.seek(0)
