@@ -152,7 +152,9 @@ def compare(pred: Answer, gold: Answer, rules: MathVerifier) -> Ternary:
     if isinstance(pred, Formula) and isinstance(gold, Formula):
         return formulas.compare(pred.text, gold.text, rules)
     single = _single(pred), _single(gold)
-    return compare(*single, rules) if single != (pred, gold) else False
+    if single != (pred, gold):
+        return compare(*single, rules)
+    return None if any(isinstance(side, Formula) and "\\begin" in side.text for side in single) else False
 
 
 def _is_set(answer: Answer) -> bool:

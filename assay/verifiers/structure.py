@@ -105,7 +105,7 @@ def read(text: str) -> Answer:
         return Formula(text)
     if max(_nesting(text), text.count("\\begin")) > _MAX_NESTING:
         return Formula(text)
-    if matrix := _MATRIX.match(text):
+    if (matrix := _MATRIX.match(text)) and "\\begin" not in matrix[3]:
         return _read_matrix(matrix[1], matrix[3])
     if cases := _CASES.match(text):
         return _read_cases(_ALIGNED.sub("", cases[2]))
