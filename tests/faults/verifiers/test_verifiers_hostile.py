@@ -13,6 +13,7 @@ import pytest
 from assay.contracts.records import Verdict
 from assay.contracts.verifier import SYMBOLIC, ChoiceVerifier, CodeVerifier, Gsm8kVerifier, MathVerifier, Verifier
 from assay.verifiers import VerifierPool, registry
+from assay.verifiers.code import last_block
 from assay.verifiers.memory import remembered
 from assay.verifiers.outcome import Question
 from assay.verifiers.pool import DEFAULT_TIME_LIMIT_S
@@ -139,6 +140,13 @@ def test_what_no_budget_reaches_is_not_read(verifier: Verifier) -> None:
     assert isinstance(outcome, Verdict)
     assert (outcome.status, outcome.score) == ("unparseable", 0.0)
     assert outcome.detail == "the response has 10,000,000 characters; over 1,000,000 are not read"
+
+
+@pytest.mark.parametrize("text", ["```" + "a" * 500_000 + "`", "```" + " " * 500_000 + "`", "```\n" * 200_000])
+def test_a_program_is_looked_for_in_linear_time(text: str) -> None:
+    started = time.process_time()
+    last_block(text)
+    assert time.process_time() - started < BOUND_S
 
 
 class Costly:
