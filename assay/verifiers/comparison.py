@@ -37,7 +37,7 @@ _QUALIFIER = re.compile(
 _QUALIFIER_CHARS = 80
 _THOUSANDS, _ZERO_GROUP = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d)"), re.compile(r"\d,0\d\d(?!\d)")
 _CLOSE = 0.01
-_TOKEN = re.compile(rf"\d+(?:\.\d+)?|[a-z]+|[^\w\s,{TEXT_OPEN}{TEXT_CLOSE}]")
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[a-z]+|[^\w\s,{TEXT_OPEN}{TEXT_CLOSE}]")
 
 
 def equivalent(pred: str, gold: str, rules: MathVerifier = SYMBOLIC) -> Ternary:
