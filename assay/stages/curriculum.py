@@ -19,6 +19,7 @@ from assay.curriculum.estimate import CurriculumSample, CurriculumSampler, PassR
 from assay.plan.checks import curriculum_rows
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_engine import TorchSampler
+from assay.stages.judges import judge_costs
 from assay.stages.part import WHOLE, Part
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
@@ -33,7 +34,8 @@ def run(spec: CurriculumStage, work: Work) -> Outcome:
     """Sample, verify, estimate."""
     prompts = prepared_prompts(work.input(spec.prepare), "train")
     measured = spec.curriculum.file
-    rates = pass_rates(_sample(spec, work, WHOLE)) if measured is None else _read(measured, prompts)
+    with judge_costs(task.verifier for task in spec.tasks) as costs:
+        rates = pass_rates(_sample(spec, work, WHOLE)) if measured is None else _read(measured, prompts)
     work.artifact.write_bytes("passrates.parquet", rows_to_parquet(rates, PassRate))
     samples = spec.curriculum.samples_per_prompt if spec.curriculum.file is None else min(rate.n for rate in rates)
     curves = pass_at_k_table(rates, samples)
@@ -42,7 +44,8 @@ def run(spec: CurriculumStage, work: Work) -> Outcome:
         "verifier_failed": sum(rate.failed for rate in rates),
         "truncated_completions": sum(rate.truncated for rate in rates),
     }
-    return Outcome(curriculum_metrics(rates, curves["all"]), {name: n for name, n in dropped.items() if n})
+    metrics = curriculum_metrics(rates, curves["all"]) | costs
+    return Outcome(metrics, {name: n for name, n in dropped.items() if n})
 
 
 def curriculum_metrics(rates: Sequence[PassRate], curve: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -69,6 +72,7 @@ def _sample(spec: CurriculumStage, work: Work, part: Part) -> list[CurriculumSam
     tasks = {task.name: task for task in spec.tasks}
     work.progress.begin(len(prompts) * spec.curriculum.samples_per_prompt // part.count, "completions")
     with VerifierPool(work.runtime.verifier_workers) as pool:
+        pool.start(task.verifier for task in spec.tasks)
         runner = CurriculumSampler(sampler, pool, tasks, spec.curriculum, spec.seed, work.artifact)
         return runner.run(prompts, work.progress.advance, part.takes)
 

@@ -19,6 +19,7 @@ from assay.curriculum.schedule import filter_prompts, make_schedule
 from assay.guards import RunRecord, training_health
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_engine import TorchSampler
+from assay.stages.judges import judge_costs
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet
@@ -49,7 +50,10 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     """Train, or continue a killed run; then check that the last checkpoint can be read back (F18)."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = pick_device(work.runtime)
-    with VerifierPool(work.runtime.verifier_workers) as pool:
+    parts = [part.verifier for part in spec.train.reward_weights.values() if part.kind == "verifier"]
+    verifiers = [*(task.verifier for task in spec.tasks), *parts]
+    with VerifierPool(work.runtime.verifier_workers) as pool, judge_costs(verifiers) as costs:
+        pool.start(verifiers)
         result = _trainer(spec, work, pool, device).run(_reporter(spec, work))
     require_checkpoint(work.artifact, result.steps_done)
     record = RunEnd(
@@ -66,7 +70,8 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     health = RunRecord(spec.label, spec.train, result.metrics, read_traces(work.artifact), validation_problems)
     findings = [*result.findings, *training_health(health)]
     dropped = _unused_prompts(spec, work) | _failed_completions(result)
-    return Outcome(_final_metrics(result), {name: count for name, count in dropped.items() if count}, tuple(findings))
+    metrics = _final_metrics(result) | costs
+    return Outcome(metrics, {name: count for name, count in dropped.items() if count}, tuple(findings))
 
 
 def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.device) -> GRPOTrainer:
