@@ -65,7 +65,7 @@ class Variant:
     def inputs(self) -> list[Path]:
         """Files that enter the image, in a fixed order: the wheel's sources, scripts, the role's folder, its lock."""
         project = [ROOT / name for name in ("LICENSE", "README.md", "pyproject.toml")]
-        shared = [IMAGES / name for name in ("health.py", "slim.py", "tools.lock")]
+        shared = [IMAGES / name for name in ("health.py", "nltk.lock", "nltk_data.py", "slim.py", "tools.lock")]
         own = [path for path in files(IMAGES / self.role) if not path.match("requirements.*") and path.suffix != ".in"]
         return [*files(ROOT / "assay"), *project, *shared, *own, self.lock]
 
@@ -112,6 +112,8 @@ def sources(source: Path) -> list[str]:
         own += ["pyproject.toml", "--constraints=locks/cpu.txt", *(f"--extra={extra}" for extra in EXTRAS)]
     if "+cpu" in source.read_text("utf-8"):
         own.append(f"--find-links={TORCH_CPU}")
+    if source.name == "nltk.in":
+        own.append("--no-deps")  # nothing of it is imported
     overrides = source.with_suffix(".overrides")
     return [*own, f"--overrides={overrides}"] if overrides.exists() else own
 

@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from assay.cli.main import app
 from assay.cli.run import STOPPED_EXIT_CODE
+from assay.cli.task import origin
 from assay.contracts import (
     ablation,
     launch,
@@ -73,10 +74,11 @@ TASKS_HEAD = """# The tasks
 
 Every file in [configs/tasks](../../configs/tasks); [how to add one](../how-to/new-task.md). Where `lm_eval` names a
 task, the prompt is that task's, byte for byte, at the number of examples given; for the others
-`assay.evaluation.tasks.write_task` writes a task file that lm_eval runs. Tokens are the budget of a completion
+`assay task lm-eval NAME` writes a task file that lm_eval runs. Tokens are the budget of a completion
 in training, and after a slash in evaluation where it differs. Data that is not in a file named by `ASSAY_DATA` comes
-from the Hugging Face hub; pin `revision` to a commit for results that must not move. Every task on disk grades its
-own gold answers; those it cannot grade are named in the file under `known_bad`, with the reason."""
+from the Hugging Face hub, at a commit where the file names one; where it names a branch, preflight warns and gives the
+digest of the day's rows. `assay task show NAME` lets a task grade its own gold answers; those it cannot grade are named
+in its file under `known_bad`, with the reason."""
 
 SUMMARY_HEAD = """# summary.json
 
@@ -331,7 +333,7 @@ def _task_row(spec: task.TaskSpec) -> Sequence[str]:
     few, longer = spec.few_shot, spec.max_evaluation_tokens
     return (
         f"[`{spec.name}`](../../configs/tasks/{spec.name}.yaml)",
-        f"[{_origin(spec.source)}]({spec.card})" if spec.card else _origin(spec.source),
+        f"[{origin(spec.source)}]({spec.card})" if spec.card else origin(spec.source),
         spec.licence,
         str(few.count or len(few.examples)) if few else "0",
         f"`{spec.verifier.label}`",
@@ -339,14 +341,6 @@ def _task_row(spec: task.TaskSpec) -> Sequence[str]:
         f"{spec.max_completion_tokens}" + (f" / {longer}" if longer else ""),
         str(len(spec.known_bad) or ""),
     )
-
-
-def _origin(source: task.Source) -> str:
-    if isinstance(source, task.HubSource):
-        return source.name
-    if isinstance(source, task.FileSource):
-        return source.train.removeprefix("${ASSAY_DATA}/")
-    return "generated" if isinstance(source, task.ArithmeticSource) else f"reasoning-gym {source.dataset}"
 
 
 def _leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:

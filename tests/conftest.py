@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.s3.server import s3_server
 
 __all__ = ["byte_tokenizer", "make_model", "model_directory", "s3_server"]
 
 END, PAD = 256, 257
+
+settings.register_profile("assay", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("assay")
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from assay.tasks.loading import UniqueKeys, load_task
 from assay.verifiers import VerifierPool
 from assay.verifiers.registry import kind_of
 
+TASKS_FOLDER = Path("configs/tasks")
 OF_TASK = "task"
 """Stands for the verifier of each request's own task."""
 _POSSIBILITIES = (
@@ -80,7 +81,24 @@ class Tasks:
 
     @cached_property
     def _all(self) -> dict[str, TaskSpec]:
-        return {task.name: task for task in map(load_task, sorted(self._folder.glob("*.yaml")))}
+        return {task.name: task for task in tasks_of(self._folder)}
+
+
+def tasks_of(folder: Path) -> list[TaskSpec]:
+    """All tasks of a folder, by file name."""
+    return [load_task(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def find_task(given: str, folder: Path, where: str = "TASK") -> TaskSpec:
+    """The task that a file defines, or the one of that name in the folder. Raises InputError with what there is."""
+    if given.endswith((".yaml", ".yml")):
+        return load_task(Path(given))
+    found = Tasks(folder).get(given)
+    if found is None:
+        names = ", ".join(task.name for task in tasks_of(folder))
+        remedy = f"Give a task file, or one of {names}" if names else "Give a task file, or their folder with --tasks"
+        raise InputError(where, f"{folder} has no task {given!r}", remedy)
+    return found
 
 
 class Terms(NamedTuple):

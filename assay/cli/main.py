@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from assay import __version__
-from assay.cli import nightly, planning, reports, run, schedule, stage, store, submit, verify
+from assay.cli import nightly, planning, reports, run, schedule, stage, store, submit, task, verify
 from assay.cli.errors import exit_with
 from assay.cli.options import DEFAULT_CONFIG
 from assay.contracts.errors import AssayError, InputError
@@ -60,6 +60,7 @@ app.command(
 app.command(epilog=_example(f"assay submit pipelines/math_ablation.py {DEFAULT_CONFIG} --follow"))(submit.submit)
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(store.app, name="store")
+app.add_typer(task.app, name="task")
 app.command(epilog=_example(f"assay report {DEFAULT_CONFIG} --open"))(reports.report)
 app.command(epilog=_example("assay compare runs/quickstart runs/mine"))(reports.compare)
 app.command(epilog=_example(r"""echo '{"id": 1, "response": "\\boxed{12}", "gold": "12"}' | assay verify"""))(

@@ -1,4 +1,4 @@
-"""Responses to judge, out of JSON lines or Parquet, in batches that are as large as what is there to read.
+"""Responses to judge, out of JSON, JSON lines, CSV or Parquet, in batches that are as large as what is there to read.
 
 A record that cannot be read is a `Request` with a `problem`, so that it gets its verdict in its place. A pipe is never
 waited for to fill a batch: whoever writes one line and then reads gets its verdict.
@@ -6,16 +6,22 @@ waited for to fill a batch: whoever writes one line and then reads gets its verd
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
+from assay.cli import samples
 from assay.contracts.errors import DataError
+from assay.contracts.task import TaskSpec
+from assay.tasks.fields import Row, value_at
+from assay.tasks.files import read_rows
 
 Item = TypeVar("Item")
 
@@ -25,6 +31,10 @@ _NEEDED = ("response", "gold")
 _CHUNK_BYTES = 256 * 1024
 _BATCH = 256
 """Requests of one batch, at most: progress moves and verdicts come out that often."""
+
+
+_MARKED = re.compile(r"\A.*####[ \t]*(\S[^\n]*)\s*\Z", re.DOTALL)
+"""A whole solution of GSM8K, which ends in `#### 18`: 18 is the answer."""
 
 
 class Stream(Protocol):
@@ -47,6 +57,8 @@ class Request:
     response: str
     gold: str
     problem: str = ""
+    filter: str = ""
+    """Of a sample that lm_eval logged, the filter that its line is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +71,41 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of responses, or standard input; `fields` maps what is wanted to what a record calls it."""
+    """A file of responses, or standard input; `fields` maps what is wanted to what a record calls it.
+
+    `task` reads the gold answers of samples that lm_eval logged.
+    """
 
     name: str
     fields: Mapping[str, str]
+    task: TaskSpec | None = None
 
     @property
     def size_bytes(self) -> int | None:
-        """None of a pipe."""
+        """None of a pipe, and of what is compressed."""
+        if self.name.endswith(".gz"):
+            return None
         status = os.fstat(sys.stdin.fileno()) if self.name == STDIN else Path(self.name).stat()
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def batches(self) -> Iterator[Batch]:
-        """All requests, a batch at a time."""
+        """All requests, a batch at a time; of lm_eval's samples, those of the first filter."""
+        first = ""
+        for batch in self._all():
+            first = first or next((request.filter for request in batch.requests if request.filter), "")
+            yield Batch([request for request in batch.requests if request.filter in ("", first)], batch.size_bytes)
+
+    def _all(self) -> Iterator[Batch]:
+        path = Path(self.name)
         if self.name == STDIN:
             yield from self._of_lines(cast(Stream, sys.stdin.buffer))
-        elif self.name.endswith(".parquet"):
+        elif path.suffix == ".parquet":
             yield from self._of_table()
+        elif path.suffix == ".csv" or (path.suffix == ".json" and _is_array(path)):
+            yield from self._of_rows(read_rows(path))
         else:
-            with Path(self.name).open("rb") as stream:
-                yield from self._of_lines(stream)
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+                yield from self._of_lines(cast(Stream, stream))
 
     def _of_lines(self, stream: Stream) -> Iterator[Batch]:
         numbered = 0
@@ -89,6 +116,14 @@ class Source:
                 numbered += len(part)
                 yield Batch(requests, sum(map(len, part)) + len(part))
 
+    def _of_rows(self, rows: Sequence[Row]) -> Iterator[Batch]:
+        self._require(rows[0].fields.keys())
+        row_bytes, numbered = Path(self.name).stat().st_size / len(rows), 0
+        for part in parts(rows, _BATCH):
+            requests = [self._request(row.fields, f"row {number}") for number, row in enumerate(part, numbered + 1)]
+            numbered += len(part)
+            yield Batch(requests, row_bytes * len(part))
+
     def _of_table(self) -> Iterator[Batch]:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -97,8 +132,9 @@ class Source:
             table = pq.ParquetFile(self.name)
         except pa.ArrowInvalid as error:
             raise DataError(self.name, f"is no Parquet file ({error})", "Give JSON lines another ending") from error
-        columns = [name for field in FIELDS if (name := self.fields[field]) in table.schema_arrow.names]
-        self._require(columns, table.schema_arrow.names)
+        found = table.schema_arrow.names
+        self._require(found)
+        columns = [name for name in found if name in self._firsts or name in samples.COLUMNS]
         row_bytes = Path(self.name).stat().st_size / max(1, table.metadata.num_rows)
         numbered = 0
         for part in table.iter_batches(_BATCH, columns=columns):
@@ -107,33 +143,73 @@ class Source:
             numbered += len(requests)
             yield Batch(requests, row_bytes * len(requests))
 
-    def _require(self, columns: Sequence[str], found: Sequence[str]) -> None:
-        lacking = [self.fields[field] for field in _NEEDED if self.fields[field] not in columns]
-        if lacking:
+    @property
+    def _firsts(self) -> set[str]:
+        """The fields that a record must have for what is wanted to be found: of `doc.answer`, both it and `doc`."""
+        return {part for name in self.fields.values() for part in (name, _first(name))}
+
+    def _require(self, found: Collection[str]) -> None:
+        wanted = [self.fields[field] for field in _NEEDED]
+        lacking = [name for name in wanted if name not in found and _first(name) not in found]
+        if lacking and not samples.is_sample(found):
             raise DataError(
                 self.name,
                 f"has no column {' and no column '.join(map(repr, lacking))}; its columns are {', '.join(found)}",
-                f"Say which it is, for instance --field {_NEEDED[0]}={found[0] if found else 'output'}",
+                f"Say which it is, for instance --field {_NEEDED[0]}={next(iter(found), 'output')}",
             )
 
     def _parsed(self, line: bytes, place: str) -> Request:
         try:
-            return self._request(json.loads(line), place)
+            return self._request(json.loads(line.decode("utf-8-sig")), place)
+        except UnicodeDecodeError as error:
+            return self._broken(
+                None, place, f"byte {error.start + 1} of the line, {line[error.start]:#x}, is not UTF-8"
+            )
         except (ValueError, RecursionError) as error:
             return self._broken(None, place, str(error))
 
     def _request(self, row: Any, place: str) -> Request:
-        if not isinstance(row, dict):
+        if not isinstance(row, Mapping):
             return self._broken(None, place, f"a JSON {type(row).__name__} where an object must stand")
-        identity, task = row.get(self.fields["id"]), row.get(self.fields["task"])
-        lacking = [self.fields[field] for field in _NEEDED if row.get(self.fields[field]) is None]
+        try:
+            found = self._found(row)
+        except (ValueError, DataError) as error:
+            return self._broken(row.get("doc_id"), place, str(error))
+        lacking = [self.fields[field] for field in _NEEDED if found[field] is None]
         if lacking:
-            return self._broken(identity, place, f"no {' and no '.join(map(repr, lacking))} among {', '.join(row)}")
-        response, gold = (_text(row[self.fields[field]]) for field in _NEEDED)
-        return Request(identity, place, self.name, None if task is None else str(task), response, gold)
+            problem = f"no {' and no '.join(map(repr, lacking))} among {', '.join(row)}; --field says what is what"
+            return self._broken(found["id"], place, problem)
+        task = None if found["task"] is None else str(found["task"])
+        response, gold = (_text(found[field]) for field in _NEEDED)
+        gold = gold if gold.startswith("{") else _MARKED.sub(r"\1", gold)
+        of_filter = str(row.get("filter", "")) if samples.is_sample(row) else ""
+        return Request(found["id"], place, self.name, task, response, gold, filter=of_filter)
+
+    def _found(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What the record has of each field, None where nothing."""
+        named = {field: _at(row, name) for field, name in self.fields.items()}
+        if not samples.is_sample(row):
+            return named
+        logged = samples.fields_of(row, self.task, named["response"])
+        return logged | {field: value for field, value in named.items() if value is not None}
 
     def _broken(self, identity: Any, place: str, problem: str) -> Request:
         return Request(identity, place, self.name, None, "", "", f"not a request: {problem[:300]}")
+
+
+def _first(name: str) -> str:
+    return name.partition("|")[0].partition(".")[0]
+
+
+def _at(row: Mapping[str, Any], name: str) -> Any:
+    """The field of that name; or what `name` names as a task file would, `doc.answer` or `solution|boxed`."""
+    path, bar, filter_name = name.partition("|")
+    return row[name] if name in row else value_at(Row("", row), f"{path}?{bar}{filter_name}")
+
+
+def _is_array(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
 def parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

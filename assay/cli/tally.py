@@ -64,7 +64,8 @@ class Tally:
         for request, verdict in zip(requests, verdicts, strict=True):
             self.all.add(verdict)
             self.groups.setdefault((request.file, request.task or "-"), Count()).add(verdict)
-            self.methods[verdict.method] += bool(verdict.method)
+            if verdict.method:
+                self.methods[verdict.method] += 1
             if self.slowest is None or verdict.seconds > self.slowest[1].seconds:
                 self.slowest = request, verdict
             if verdict.status in FAILED:
@@ -73,6 +74,10 @@ class Tally:
     def lines(self, label: str) -> Iterator[str]:
         """The summary, a line at a time."""
         took_s, n = max(perf_counter() - self.begun_s, 1e-9), self.all.statuses.total()
+        several = len({file for file, _ in self.groups}) > 1
+        if not n:
+            yield "there are no responses in it"
+            return
         what = f"{n:,} {'response' if n == 1 else 'responses'} judged by {label}"
         yield f"{what} in {took_s:.1f} s, {n / took_s:,.0f} a second"
         yield from (
@@ -80,24 +85,24 @@ class Tally:
         )
         yield f"  {self.all.words()}"
         if len(self.groups) > 1:
-            files = len({file for file, _ in self.groups}) > 1
-            yield from (f"    {_group(*key, files)}: {count.words()}" for key, count in self.groups.items())
+            yield from (f"    {_group(*key, several)}: {count.words()}" for key, count in self.groups.items())
         if self.methods:
-            found = ", ".join(f"{name} {count:,}" for name, count in self.methods.most_common(_METHODS) if count)
+            found = ", ".join(f"{name} {count:,}" for name, count in self.methods.most_common(_METHODS))
             yield f"  found by: {found}"
         for status, (request, verdict) in self.failures.items():
-            yield f"  first {status}: {_where(request)}: {verdict.detail}"
+            yield f"  first {status}: {_where(request, several)}: {verdict.detail}"
         if self.slowest and self.slowest[1].seconds > 0:
             request, verdict = self.slowest
-            yield f"  slowest: {_time(verdict.seconds)}, {_where(request)} ({verdict.status})"
+            yield f"  slowest: {_time(verdict.seconds)}, {_where(request, several)} ({verdict.status})"
 
 
 def _group(file: str, task: str, several_files: bool) -> str:
     return f"{Path(file).name}, task {task}" if several_files else f"task {task}"
 
 
-def _where(request: Request) -> str:
-    return request.place if request.id is None else f"{request.place}, id {request.id!r}"
+def _where(request: Request, several_files: bool) -> str:
+    file = f"{Path(request.file).name}, " if several_files else ""
+    return f"{file}{request.place}" + ("" if request.id is None else f", id {request.id!r}")
 
 
 def _time(seconds: float) -> str:

@@ -14,25 +14,25 @@ import typer
 
 from assay.cli.disagreement import Disagreement
 from assay.cli.errors import console
-from assay.cli.judging import OF_TASK, Judge, Tasks, read_verifier
+from assay.cli.judging import OF_TASK, TASKS_FOLDER, Judge, Tasks, find_task, read_verifier
 from assay.cli.late_bar import Moved, followed
 from assay.cli.responses import FIELDS, STDIN, Batch, Request, Source
 from assay.cli.tally import Tally
-from assay.contracts.errors import InputError
+from assay.contracts.errors import DataError, InputError
 from assay.contracts.records import Verdict
-from assay.contracts.task import TaskSpec
-from assay.tasks.loading import load_task
 from assay.verifiers import VerifierPool
 from assay.verifiers.registry import kind_of
 
-TASKS_FOLDER = Path("configs/tasks")
 MOST_WORKERS = 4
 
 
 def verify(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="JSON lines or Parquet; `-`, the default, is standard input."),
+        typer.Argument(
+            metavar="[FILE]...",
+            help="JSON lines (also .gz), JSON, CSV or Parquet; `-`, the default, is standard input.",
+        ),
     ] = None,
     verifier: Annotated[
         str | None,
@@ -55,7 +55,10 @@ def verify(
     ] = None,
     field: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=KEY", help="What the records call `response`, `gold`, `id` or `task`; repeatable."),
+        typer.Option(
+            metavar="NAME=KEY",
+            help="What the records call `response`, `gold`, `id` or `task`; `doc.answer` is inside `doc`. Repeatable.",
+        ),
     ] = None,
     compare: Annotated[
         tuple[str, str] | None,
@@ -72,30 +75,37 @@ def verify(
     One JSON object a line: `{"id", "task", "response", "gold"}`; `task` may be absent. One verdict a line comes out, in
     order, with the same id, a `score` from 0 to 1 and a `status`: correct, wrong, unparseable (no answer was found),
     error or timeout (the verifier failed). A line that cannot be read gets a verdict of status `error`; nothing is
-    skipped. Verdicts alone go to standard output; progress and a summary go to standard error.
+    skipped. Verdicts alone go to standard output; progress and a summary go to standard error. Samples that lm_eval
+    logged are read as they are; of several filters the first is, for the others hold the same responses.
 
         assay verify answers.jsonl -o verdicts.jsonl
         assay verify answers.jsonl --verifier strict     # a box or nothing
         assay verify answers.parquet --field response=output
         assay verify letters.jsonl --verifier choice:mode=legacy
         assay verify answers.jsonl --task gsm8k          # as that task trains
+        assay verify samples_ifeval_2026.jsonl --task ifeval
         assay verify answers.jsonl --compare strict symbolic
     """
     if compare is not None and verifier is not None:
         raise InputError("--verifier", "--compare names the verifiers already", "Give one of the two")
+    if not files and sys.stdin.isatty():
+        raise InputError(
+            "FILE", "no file is named, and nothing is piped in", "Name a file of responses, or `-` to type"
+        )
     names = list(compare) if compare else [verifier or (OF_TASK if task else "symbolic")]
-    sources = [Source(name, _fields(field or [])) for name in files or [STDIN]]
+    known, only = Tasks(tasks), find_task(task, tasks, "--task") if task else None
+    sources = [Source(name, _fields(field or []), only) for name in files or [STDIN]]
     _check_files(sources, output, tasks)
-    known, only = Tasks(tasks), _task(task, tasks)
     with VerifierPool(workers or min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
         option = "--compare" if compare else "--verifier"
         judges = [Judge(read_verifier(option, name), known, only, pool) for name in names]
+        pool.start(own for judge in judges if (own := judge.verifier or (only and only.verifier)))
         for judge in judges:
             if judge.verifier is not None:
                 kind_of(judge.verifier).ready(judge.verifier)
         batches = followed(sources, quiet or (output is None and sys.stdout.isatty()))
         if len(judges) == 2:
-            _compared(batches, (judges[0], judges[1]), output, examples)
+            _compared(batches, (judges[0], judges[1]), output, examples, len(sources) > 1)
         else:
             _judged(batches, judges[0], output, len(sources) > 1, quiet)
 
@@ -113,7 +123,8 @@ def _fields(given: Sequence[str]) -> dict[str, str]:
 def _check_files(sources: Sequence[Source], output: Path | None, tasks: Path) -> None:
     for source in sources:
         if source.name != STDIN and not _readable(Path(source.name)):
-            raise InputError(source.name, "is not a file", "Name JSON lines or Parquet, or - for standard input")
+            remedy = "Name JSON lines, JSON, CSV or Parquet, or - for standard input"
+            raise InputError(source.name, "is not a file", remedy)
         if output is not None and output.exists() and source.name != STDIN and output.samefile(source.name):
             raise InputError("--output", f"{output} is also read", "Write the verdicts to another file")
     if output is not None and not output.parent.is_dir():
@@ -125,18 +136,6 @@ def _check_files(sources: Sequence[Source], output: Path | None, tasks: Path) ->
 def _readable(path: Path) -> bool:
     """A file, or a pipe that stands for one."""
     return path.exists() and not path.is_dir()
-
-
-def _task(given: str | None, folder: Path) -> TaskSpec | None:
-    if given is None:
-        return None
-    if given.endswith((".yaml", ".yml")):
-        return load_task(Path(given))
-    found = Tasks(folder).get(given)
-    if found is None:
-        names = ", ".join(path.stem for path in sorted(folder.glob("*.yaml"))) or "none"
-        raise InputError("--task", f"{folder} has no task {given!r}", f"Give a task file, or a name: {names}")
-    return found
 
 
 def _judged(
@@ -152,10 +151,18 @@ def _judged(
     if not quiet:
         for line in tally.lines(judge.label):
             console.print(line, markup=False, soft_wrap=True)
+    if tally.failures and not tally.all.judged:
+        request, verdict = next(iter(tally.failures.values()))
+        problem = f"not one response could be judged; {request.place}: {verdict.detail}"
+        raise DataError(request.file, problem, "Check the records, --field and --task")
 
 
 def _compared(
-    batches: Iterator[tuple[Batch, Moved]], judges: tuple[Judge, Judge], output: Path | None, examples: int
+    batches: Iterator[tuple[Batch, Moved]],
+    judges: tuple[Judge, Judge],
+    output: Path | None,
+    examples: int,
+    several: bool,
 ) -> None:
     first, second = judges
     if first.label == second.label:
@@ -167,7 +174,8 @@ def _compared(
             found.add(batch.requests, *both)
             if out is not None:
                 rows = zip(batch.requests, *both, strict=True)
-                _write(out, [{"id": r.id, first.label: _shown(a), second.label: _shown(b)} for r, a, b in rows])
+                shown = ((_named(r, several), _shown(a), _shown(b)) for r, a, b in rows)
+                _write(out, [named | {first.label: one, second.label: other} for named, one, other in shown])
     sys.stdout.writelines(f"{line}\n" for line in found.lines())
 
 

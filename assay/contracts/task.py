@@ -5,6 +5,7 @@ One definition serves sampling, training and evaluation; `TaskSpec.prompt_digest
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -90,7 +91,7 @@ class TableSource(Frozen):
     """Template over a row's fields, for instance `{Body} {Question}`."""
     answer: str | dict[str, str]
     """Field that holds the gold answer; or, for verifiers that need more than an answer, key -> field of a JSON object,
-    for instance `{tests: test_list}`."""
+    for instance `{tests: test_list}`; after `=` stands text for every row, `{prelude: "=import math"}`."""
     answer_after: str | None = None
     """Marker before the gold answer within the field, for instance `####` for GSM8K."""
     answer_before: str | None = None
@@ -132,11 +133,20 @@ class HubSource(TableSource):
     """Configuration of the data set, for instance `main`, or several that are read one after another; null: its only
     one."""
     revision: str = "main"
-    """Commit, tag or branch; pin a commit for results that must not move."""
+    """Commit, tag or branch. All but a commit may move; then preflight warns, unless `digest` holds the rows."""
     train: str = "train"
     """Split that training problems come from."""
     heldout: str | None = "test"
     """Split that held-out problems come from; null: they are cut from `train`, disjointly."""
+
+    @property
+    def moving(self) -> tuple[Literal["train", "heldout"], ...]:
+        """Which of the two another day's rows may come from: no commit and no digest holds them."""
+        if re.fullmatch("[0-9a-f]{40}", self.revision):
+            return ()
+        return tuple(
+            name for name in ("train", "heldout") if getattr(self, name) and getattr(self.digest, name) is None
+        )
 
 
 Source = Annotated[ArithmeticSource | ReasoningGymSource | FileSource | HubSource, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""What to know about an evaluation before believing it: truncation, few questions, one seed, lost format."""
+"""What to know about an evaluation before believing it: budget, truncation, few questions, one seed, lost format."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def evaluation_findings(
     return [
         *_few_questions(questions),
         *_one_seed(ablation),
+        *_other_budget(ablation),
         *(found for each in answers for found in _truncated(each)),
         *_format_drift(knowledge),
     ]
@@ -60,13 +61,28 @@ def _one_seed(ablation: AblationSpec) -> list[Finding]:
     return [finding("F29/one-seed", "warning", "seeds", message)]
 
 
+def _other_budget(ablation: AblationSpec) -> list[Finding]:
+    """A task may give answers another length in evaluation than in training: meant, and told all the same (F11)."""
+    return [
+        finding(
+            "F11/evaluation-budget",
+            "info",
+            f"task {task.name}",
+            f"answers may have {task.evaluation_tokens} tokens in evaluation, {task.max_completion_tokens} in training",
+        )
+        for task in (use.task for use in ablation.tasks)
+        if task.evaluation_tokens != task.max_completion_tokens
+    ]
+
+
 def _truncated(of: CutAnswers) -> list[Finding]:
     """Answers cut by the token budget count as wrong (F11)."""
     share = of.cut / of.answers if of.answers else 0.0
     if share <= TRUNCATED_WARN:
         return []
     severity: Severity = "error" if share > TRUNCATED_ERROR else "warning"
-    message = f"{share:.1%} of {of.answers} greedy answers are cut by the token budget. Raise max_completion_tokens"
+    advice = "Raise the task's max_completion_tokens, or its max_evaluation_tokens alone"
+    message = f"{share:.1%} of {of.answers} greedy answers are cut by the token budget. {advice}"
     return [finding("F11/truncated", severity, f"{of.model}, task {of.task}", message)]
 
 

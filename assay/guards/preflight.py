@@ -6,6 +6,7 @@
     F11/token-budget   F12/run-on                         does an answer end, and where?
     F17/dropped                                           prompts that were left out
     contamination                                         held-out questions that training gives away
+    moving-data                                           rows of the hub that nothing pins
     F19/verifier-ready F19/verifier                       verifiers that cannot judge here; verifiers that fail
 
 Each check looks at data handed in and returns findings; `assay.guards.require_passed` ends the stage on errors.
@@ -21,7 +22,7 @@ from typing import Literal
 from assay.contracts.errors import AssayError
 from assay.contracts.manifest import Finding, Severity
 from assay.contracts.records import FinishReason, Verdict
-from assay.contracts.task import TaskSpec
+from assay.contracts.task import HubSource, TaskSpec
 from assay.guards.findings import TRUNCATED_ERROR, TRUNCATED_WARN, finding
 from assay.guards.text import CHAT_MARKERS, is_garbage
 from assay.tasks.contamination import WINDOW_WORDS, Overlap
@@ -171,6 +172,18 @@ def _contaminated(task: str, ids: Sequence[str], kinds: Mapping[str, str]) -> li
     )
     severity: Severity = "warning" if exact or share > CONTAMINATED_WARN else "info"
     return [finding("contamination", severity, f"task {task}: heldout", message)]
+
+
+def moving_data(task: TaskSpec, digests: Mapping[str, str]) -> list[Finding]:
+    """Data of the hub at a branch: another day, the same ablation may be about other questions. `digests`: by split."""
+    if not digests or not isinstance(task.source, HubSource):
+        return []
+    found = ", ".join(f"{split}: {digest}" for split, digest in digests.items())
+    message = (
+        f"{task.source.name} is read at {task.source.revision!r}, which may move; its rows are now {{{found}}}. "
+        "Write these under `source.digest`, or a commit as `source.revision`"
+    )
+    return [finding("moving-data", "warning", f"task {task.name}: source.revision", message)]
 
 
 def prompt_parity(task: TaskSpec, training: Mapping[str, str], evaluation: Mapping[str, str]) -> list[Finding]:

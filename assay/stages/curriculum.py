@@ -18,6 +18,7 @@ from assay.contracts.stage import CurriculumStage
 from assay.curriculum.estimate import CurriculumSample, CurriculumSampler, PassRate, pass_rates
 from assay.plan.checks import curriculum_rows
 from assay.sampling.engines import Samplers, sampler_name
+from assay.stages.judges import judge_costs
 from assay.stages.part import WHOLE, Part
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry
@@ -32,7 +33,8 @@ def run(spec: CurriculumStage, work: Work) -> Outcome:
     """Sample, verify, estimate."""
     prompts = prepared_prompts(work.input(spec.prepare), "train")
     measured = spec.curriculum.file
-    rates = pass_rates(_sample(spec, work, WHOLE)) if measured is None else _read(measured, prompts)
+    with judge_costs(task.verifier for task in spec.tasks) as costs:
+        rates = pass_rates(_sample(spec, work, WHOLE)) if measured is None else _read(measured, prompts)
     work.artifact.write_bytes("passrates.parquet", rows_to_parquet(rates, PassRate))
     samples = spec.curriculum.samples_per_prompt if spec.curriculum.file is None else min(rate.n for rate in rates)
     curves = pass_at_k_table(rates, samples)
@@ -42,7 +44,7 @@ def run(spec: CurriculumStage, work: Work) -> Outcome:
         "truncated_completions": sum(rate.truncated for rate in rates),
     }
     written_by = {} if measured else {"sampler": sampler_name(work.runtime)}
-    figures = curriculum_metrics(rates, curves["all"])
+    figures = curriculum_metrics(rates, curves["all"]) | costs
     return Outcome(figures, {name: n for name, n in dropped.items() if n}, environment=written_by)
 
 
@@ -69,6 +71,7 @@ def _sample(spec: CurriculumStage, work: Work, part: Part) -> list[CurriculumSam
     tasks = {task.name: task for task in spec.tasks}
     work.progress.begin(len(prompts) * spec.curriculum.samples_per_prompt // part.count, "completions")
     with VerifierPool(work.runtime.verifier_workers) as pool:
+        pool.start(task.verifier for task in spec.tasks)
         runner = CurriculumSampler(sampler, pool, tasks, spec.curriculum, spec.seed, work.artifact)
         return runner.run(prompts, work.progress.advance, part.takes)
 

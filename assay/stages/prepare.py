@@ -30,7 +30,7 @@ from assay.sampling.torch_engine import TorchSampler
 from assay.stages.prepared import DIGESTS, PROMPTS
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_to_parquet
-from assay.tasks import Splits, prompt_rows, render, split_problems
+from assay.tasks import Splits, moving_digests, prompt_rows, render, split_problems
 from assay.tasks.contamination import Overlap, contamination
 from assay.verifiers import VerifierPool
 
@@ -104,6 +104,7 @@ def _static_checks(
         *preflight.gold(task, [row.gold for row in rows]),
         *preflight.prompt_parity(task, rendered, shown),
         *preflight.dropped(f"task {task.name}", len(rows), too_long, spec.max_dropped_share),
+        *preflight.moving_data(task, moving_digests(task.source)),
     ]
 
 

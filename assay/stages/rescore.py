@@ -12,10 +12,11 @@ from assay.contracts.manifest import Finding
 from assay.contracts.records import SampleRow, ScoredRow
 from assay.contracts.stage import RescoreStage
 from assay.evaluation.rescore import rescore
+from assay.stages.judges import judge_costs
 from assay.stages.prepared import prepared_digests
 from assay.stages.work import Outcome, Work, entry
 from assay.storage.tables import rows_from_parquet, rows_to_parquet
-from assay.verifiers import VerifierPool
+from assay.verifiers import VerifierPool, views
 
 FAILED = ("error", "timeout")
 
@@ -29,7 +30,9 @@ def run(spec: RescoreStage, work: Work) -> Outcome:
     ]
     work.progress.begin(len(folders), "files")
     scored: list[ScoredRow] = []
-    with VerifierPool(work.runtime.verifier_workers) as pool:
+    verifiers = [view for task in spec.tasks for view in views(task.verifier).values()]
+    with VerifierPool(work.runtime.verifier_workers) as pool, judge_costs(verifiers) as costs:
+        pool.start(verifiers)
         for folder in folders:
             samples = rows_from_parquet(evaluate.read_bytes(f"{folder}/samples.parquet"), SampleRow)
             rows = rescore(samples, {task.name: task for task in spec.tasks}, pool, digests, spec.acknowledge)
@@ -38,7 +41,7 @@ def run(spec: RescoreStage, work: Work) -> Outcome:
             work.progress.advance()
     failed = _failures(scored)
     dropped = {f"verifier_{name}": count for name, count in failed.items()}
-    return Outcome({"samples": float(len(scored))}, dropped, _findings(failed, len(scored), spec.label))
+    return Outcome({"samples": float(len(scored))} | costs, dropped, _findings(failed, len(scored), spec.label))
 
 
 def _failures(scored: Sequence[ScoredRow]) -> Counter[str]:

@@ -22,6 +22,7 @@ from assay.guards import RunRecord, training_health
 from assay.sampling.agreement import score_with
 from assay.sampling.engines import sampler_name, training_sampler
 from assay.sampling.models import load_model, load_tokenizer, pick_device
+from assay.stages.judges import judge_costs
 from assay.stages.prepared import prepared_prompts
 from assay.stages.work import Outcome, Work, entry, entry_beside
 from assay.storage.tables import rows_from_parquet
@@ -77,7 +78,10 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     device, leads = pick_device(work.runtime), Rank.from_environment().leads
     trackers = Trackers(work.runtime.trackers if leads else (), _told(spec, work))
     world = training_world(spec.train.engine, work.runtime.scale, device)
-    with VerifierPool(work.runtime.verifier_workers) as pool, world as joined:
+    parts = [part.verifier for part in spec.train.reward_weights.values() if part.kind == "verifier"]
+    verifiers = [*(task.verifier for task in spec.tasks), *parts]
+    with VerifierPool(work.runtime.verifier_workers) as pool, judge_costs(verifiers) as costs, world as joined:
+        pool.start(verifiers)
         result = _trainer(spec, work, pool, device, joined).run(_reporter(spec, work, trackers))
     trackers.close()
     if not leads:
@@ -87,7 +91,8 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     work.artifact.write_bytes("run.json", json.dumps(asdict(record), indent=1, sort_keys=True).encode())
     findings = [*result.findings, *trackers.findings(spec.label), *_health(spec, work, result)]
     dropped = _unused_prompts(spec, work) | _failed_completions(result)
-    return Outcome(_final_metrics(result), {name: count for name, count in dropped.items() if count}, tuple(findings))
+    metrics = _final_metrics(result) | costs
+    return Outcome(metrics, {name: count for name, count in dropped.items() if count}, tuple(findings))
 
 
 def _run_end(spec: TrainStage, work: Work, result: TrainResult, trackers: Trackers, device: torch.device) -> RunEnd:

@@ -11,7 +11,7 @@ from assay.tasks.ids import canonical_id, require_known, require_unique
 from assay.tasks.loading import load_task
 from assay.tasks.prompts import Tokenizer, prompt_rows, render
 from assay.tasks.shots import Shots
-from assay.tasks.sources import data_digests, load_problems
+from assay.tasks.sources import data_digests, load_problems, moving_digests
 from assay.tasks.splits import Splits, split_problems
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "data_digests",
     "load_problems",
     "load_task",
+    "moving_digests",
     "prompt_rows",
     "render",
     "require_known",

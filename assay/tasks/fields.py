@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -47,6 +48,7 @@ def value_at(row: Row, name: str) -> Any:
     value: Any = row.fields
     for step in path.removesuffix("?").split("."):
         value = _step(value, step)
+    value = None if _is_nothing(value) else value
     if value is None and not path.endswith("?"):
         remedy = f"Name another field in the task's source, or mend the data; the row has: {', '.join(row.fields)}"
         raise DataError(row.place, f"field {path!r} is missing or null", remedy)
@@ -56,7 +58,7 @@ def value_at(row: Row, name: str) -> Any:
 def is_blank(row: Row, name: str) -> bool:
     """Whether the row has the field and there is nothing in it: no misspelt name, a gap in the data."""
     first = name.partition("|")[0].partition(".")[0]
-    return first in row.fields and (row.fields[first] is None or not str(row.fields[first]).strip())
+    return first in row.fields and (_is_nothing(row.fields[first]) or not str(row.fields[first]).strip())
 
 
 def first_present(row: Row, names: str | Sequence[str]) -> str:
@@ -83,6 +85,11 @@ def as_text(value: Any) -> str:
         return ""
     whole = isinstance(value, float) and value.is_integer()
     return str(int(value)) if whole else str(value)
+
+
+def _is_nothing(value: Any) -> bool:
+    """Null; or NaN, as which pandas writes a gap among numbers."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _parts(name: str) -> list[str]:

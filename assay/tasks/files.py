@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 from assay.contracts.errors import DataError
 from assay.storage import fetch_uri
 from assay.tasks.fields import Row
+from assay.tasks.ids import listed
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -74,13 +77,14 @@ def _json_lines(path: Path) -> Iterator[Row]:
 
 
 def _csv(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
-        try:
-            header = next(reader, [])
-            yield from (_record(header, values, f"{path}:{reader.line_num}") for values in reader if values)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{path}:{reader.line_num}", f"not CSV: {error}", "Mend the line") from error
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        if twice := [name for name, times in Counter(header).items() if times > 1]:
+            raise DataError(f"{path}:1", f"{len(twice)} columns share a name: {listed(twice)}", "Rename them")
+        yield from (_record(header, values, f"{path}:{reader.line_num}") for values in reader if values)
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}", f"not CSV: {error}", "Mend the line") from error
 
 
 def _record(header: list[str], values: list[str], place: str) -> Row:
@@ -110,10 +114,13 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 
 
 def _text(path: Path) -> str:
+    content = path.read_bytes()
     try:
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(str(path), f"not UTF-8 text: {error}", "Convert it to UTF-8") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = f"not UTF-8 text: the byte {content[error.start]:#x}"
+        raise DataError(f"{path}:{line}", problem, "Convert the file to UTF-8") from error
 
 
 def _object(row: Any, place: str) -> Row:
@@ -125,7 +132,7 @@ def _object(row: Any, place: str) -> Row:
 def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(where, f"not JSON: {error}", "Mend the line, or write the file again") from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from assay.contracts.base import canonical_json
@@ -19,7 +19,7 @@ from assay.tasks import arithmetic, choices, reasoning_gym
 from assay.tasks.fields import Row, as_text, fill, first_present, is_blank, text_of, value_at
 from assay.tasks.files import file_digest, locate, read_rows
 from assay.tasks.hub import read_split, rows_digest
-from assay.tasks.ids import canonical_id, question_digest, require_unique
+from assay.tasks.ids import canonical_id, question_digest
 
 Pool = Literal["train", "heldout"]
 """What a source offers; the validation split is cut from `train`."""
@@ -45,10 +45,12 @@ def load_problems(source: Source, task: str, split: Pool, count: int) -> list[Pr
         return arithmetic.generate(source, task, split, count)
     if isinstance(source, ReasoningGymSource):
         return reasoning_gym.generate(source, task, split, count)
-    problems = [_problem(source, task, row, numbers) for row, numbers in _numbered(source, read_table(source, split))]
+    found = [
+        (row, _problem(source, task, row, numbers)) for row, numbers in _numbered(source, read_table(source, split))
+    ]
     if source.id is not None:
-        require_unique((problem.id for problem in problems), f"task {task}: {split}")
-    return problems
+        _require_own_ids(found)
+    return [problem for _, problem in found]
 
 
 def read_table(source: TableSource, split: Pool) -> list[Row]:
@@ -74,12 +76,31 @@ def data_digests(source: Source) -> dict[str, str]:
     return {path: file_digest(locate(path, field)) for field, path in declared.items() if path is not None}
 
 
+def moving_digests(source: Source) -> dict[str, str]:
+    """Split -> sha256 of its rows as they are today, for data of the hub that may be others tomorrow."""
+    if not isinstance(source, HubSource):
+        return {}
+    return {split: rows_digest(read_split(source, getattr(source, split))) for split in source.moving}
+
+
 def question_of(source: TableSource, row: Row) -> str:
     """The text of a row's question, its options included."""
     if source.choices is None:
         return fill(source.question, row)
     lines = choices.shown(source.choices, choices.options(source.choices, row))
     return fill(source.question, Row(row.place, {**row.fields, "choices": lines}))
+
+
+def _require_own_ids(found: Iterable[tuple[Row, Problem]]) -> None:
+    """Raises DataError where two rows carry one id, which would be one problem to every table downstream."""
+    places: dict[str, str] = {}
+    for row, problem in found:
+        first = places.setdefault(problem.id, row.place)
+        if first != row.place:
+            remedy = (
+                "Make the ids differ in letters or digits (case, spaces and signs do not count), or name no id field"
+            )
+            raise DataError(row.place, f"the id {problem.id!r} is that of {first} too", remedy)
 
 
 def _require_digest(source: TableSource, split: Pool, found: str | None) -> None:
@@ -105,7 +126,7 @@ def _problem(source: TableSource, task: str, row: Row, numbers: dict[str, int]) 
         id=canonical_id(task, _raw_id(source, row, numbers, question)),
         task=task,
         question=question,
-        gold=_gold(source, row),
+        gold=gold_of(source, row),
         level=NO_LEVEL if source.level is None else text_of(row, first_present(row, source.level)),
         subject=_subject(source, row),
     )
@@ -122,7 +143,8 @@ def _raw_id(source: TableSource, row: Row, numbers: dict[str, int], question: st
     return text_of(numbered, first_present(numbered, source.id))
 
 
-def _gold(source: TableSource, row: Row) -> str:
+def gold_of(source: TableSource, row: Row) -> str:
+    """The gold answer of a row; "" where the data has none."""
     if isinstance(source.answer, dict):
         return _object(source.answer, row)
     if is_blank(row, source.answer):
@@ -135,10 +157,12 @@ def _gold(source: TableSource, row: Row) -> str:
 
 def _object(fields: dict[str, str], row: Row) -> str:
     """The fields as JSON text; "" where one of them is blank that may not be."""
-    needed = [name for name in fields.values() if not name.endswith("?")]
+    constants = {key: name[1:] for key, name in fields.items() if name.startswith("=")}
+    named = {key: name for key, name in fields.items() if key not in constants}
+    needed = [name for name in named.values() if not name.endswith("?")]
     if any(is_blank(row, name) or value_at(row, name) is None for name in needed):
         return ""
-    return canonical_json({key: value_at(row, name) for key, name in fields.items()})
+    return canonical_json({key: value_at(row, name) for key, name in named.items()} | constants)
 
 
 def _between(source: TableSource, text: str, place: str) -> str:

@@ -31,7 +31,7 @@ from assay.verifiers.outcome import UNPARSEABLE, scored
 VERSION = 1
 PARALLEL = os.cpu_count() or 1
 
-_OPENING = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n`]*$", re.MULTILINE)
+_OPENING = re.compile(r"^[ \t]*```[ \t]*+([\w+-]*+)[^\n`]*+$", re.MULTILINE)
 _CLOSING = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
 _PYTHON = frozenset({"", "python", "python3", "py", "py3"})
 _KEYS = frozenset({"tests", "setup", "prelude", "solution", "inputs", "outputs", "fn_name"})

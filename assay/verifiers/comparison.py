@@ -15,7 +15,8 @@ A verdict is True or False where these rules decide, and None where only compute
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from assay.contracts.verifier import SYMBOLIC, MathVerifier
 from assay.verifiers import exact, formulas, machine, reals, relations
@@ -26,13 +27,17 @@ from assay.verifiers.ternary import Ternary, all_of, any_of
 _MAX_PAIRINGS = 4_096
 _CHOICE, _CHOICE_CHARS = re.compile(r"[A-J]"), 16
 _STATED_CHOICE = re.compile(r"\(([A-J])\)|([A-J])[).:](?=\s|$|\D)")
-_REALS = Formula("ℝ")
+_MORE_CHOICES = re.compile(r"\([A-J]\)|(?:,|\band|\bor) ?[A-J]\b")
+_REALS, _EMPTY = Formula("ℝ"), Formula("∅")
 _DOLLARS, _CENTS = re.compile(r"\s*-?\s*\\\$\s*[\d.]"), re.compile(r"\d[^\d]{0,12}\bcents?\b")
 _QUALIFIER = re.compile(
     rf"[,;(\s]\s*{TEXT_OPEN}?\s*(?:(?:where|for|with|any|all|an|a|integers?|\s)*{TEXT_CLOSE}?\s*)([A-Za-z])\s*{TEXT_OPEN}?\s*"
     rf"(?:∈\s*[ℤℕ]|is\s+an(?:y)?\s+integer|is\s+any\s+integer)\s*{TEXT_CLOSE}?\)?\s*$"
 )
-_THOUSANDS = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d)")
+_QUALIFIER_CHARS = 80
+_THOUSANDS, _ZERO_GROUP = re.compile(r"(?<![\d.])(\d{1,3}(?:,\d{3})+)(?!\d)"), re.compile(r"\d,0\d\d(?!\d)")
+_CLOSE = 0.01
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[a-z]+|[^\w\s,{TEXT_OPEN}{TEXT_CLOSE}]")
 
 
 def equivalent(pred: str, gold: str, rules: MathVerifier = SYMBOLIC) -> Ternary:
@@ -51,11 +56,12 @@ def equivalent(pred: str, gold: str, rules: MathVerifier = SYMBOLIC) -> Ternary:
     if rules.units != "ignored" and {_currency(pred), _currency(gold)} == {"dollar", "cent"}:
         return False
     pred, gold = _unqualified(clean(pred), clean(gold))
+    if "and" in pred + gold and _tokens(pred) == _tokens(gold):
+        return True
     if (chosen := _chosen(pred, gold)) is not None:
         return chosen
-    readings = dict.fromkeys([(_without_thousands(pred), _without_thousands(gold)), (pred, gold)])
     with machine.limited_work():
-        return any_of(compare(read(p), read(g), rules) for p, g in readings)
+        return any_of(compare(read(p), read(g), rules) for p, g in _readings(pred, gold))
 
 
 def _currency(text: str) -> str:
@@ -69,12 +75,17 @@ def _unqualified(pred: str, gold: str) -> tuple[str, str]:
     """Without "…, where k is an integer"; the k of one side is taken for the n of the other."""
     if not ("∈" in pred + gold or "integer" in pred + gold):
         return pred, gold
-    match_pred, match_gold = _QUALIFIER.search(pred), _QUALIFIER.search(gold)
+    match_pred, match_gold = (_QUALIFIER.search(text, max(0, len(text) - _QUALIFIER_CHARS)) for text in (pred, gold))
     body_pred = pred[: match_pred.start()] if match_pred else pred
     body_gold = gold[: match_gold.start()] if match_gold else gold
     if match_pred and match_gold and match_pred[1] != match_gold[1]:
         body_pred = re.sub(rf"(?<![A-Za-z\\]){match_pred[1]}(?![A-Za-z])", match_gold[1], body_pred)
     return body_pred.rstrip(" ,;("), body_gold.rstrip(" ,;(")
+
+
+def _tokens(text: str) -> list[str]:
+    """The numbers, words and signs of ``3 hours and 20 minutes``; "and" and commas are none."""
+    return [token for token in _TOKEN.findall(text.casefold()) if token != "and"]
 
 
 def _chosen(pred: str, gold: str) -> bool | None:
@@ -92,8 +103,31 @@ def _letter(text: str) -> str:
 
 
 def _stated_choice(text: str) -> str:
-    match = _STATED_CHOICE.match(text.replace(TEXT_OPEN, "").replace(TEXT_CLOSE, "").strip())
-    return match[1] or match[2] if match else ""
+    bare = text.replace(TEXT_OPEN, "").replace(TEXT_CLOSE, "").strip()
+    match = _STATED_CHOICE.match(bare)
+    return match[1] or match[2] if match and not _MORE_CHOICES.search(bare, match.end()) else ""
+
+
+def _readings(pred: str, gold: str) -> Iterator[tuple[str, str]]:
+    """Commas as thousands marks, then as separators (never before 000); either side of ``2/3 ≈ 0.67``."""
+    for p in _estimates(pred):
+        for g in _estimates(gold):
+            plain = _without_thousands(p), _without_thousands(g)
+            yield plain
+            if plain != (p, g) and not _ZERO_GROUP.search(p) and not _ZERO_GROUP.search(g):
+                yield p, g
+
+
+def _estimates(text: str) -> tuple[str, ...]:
+    """``a = 2/3 ≈ 0.67`` as ``a = 2/3`` and, if it is close, as 0.67; ``x ≈ 0.67`` as an equation."""
+    if "≈" not in text:
+        return (text,)
+    stated, _, estimate = text.partition("≈")
+    value, estimated = formulas.constant(stated.rpartition("=")[2]), formulas.constant(estimate)
+    if value is None:
+        return (text.replace("≈", "="),)
+    close = estimated is not None and abs(value - estimated) <= _CLOSE * abs(value)
+    return (stated, estimate) if close else (stated,)
 
 
 def _without_thousands(text: str) -> str:
@@ -107,7 +141,7 @@ def compare(pred: Answer, gold: Answer, rules: MathVerifier) -> Ternary:
     """Whether two read answers are the same."""
     if pred == gold:
         return True
-    if _is_set(pred) or _is_set(gold):
+    if (_is_set(pred) or _is_set(gold)) and not (_is_equation(pred) or _is_equation(gold)):
         return _compare_sets(pred, gold, rules)
     if isinstance(pred, Relation) or isinstance(gold, Relation):
         return relations.compare(pred, gold, lambda p, g: compare(p, g, rules))
@@ -118,13 +152,19 @@ def compare(pred: Answer, gold: Answer, rules: MathVerifier) -> Ternary:
     if isinstance(pred, Formula) and isinstance(gold, Formula):
         return formulas.compare(pred.text, gold.text, rules)
     single = _single(pred), _single(gold)
-    return compare(*single, rules) if single != (pred, gold) else False
+    if single != (pred, gold):
+        return compare(*single, rules)
+    return None if any(isinstance(side, Formula) and "\\begin" in side.text for side in single) else False
 
 
 def _is_set(answer: Answer) -> bool:
     return (
         isinstance(answer, Combination) or (isinstance(answer, Relation) and answer.signs == ("≠",)) or answer == _REALS
     )
+
+
+def _is_equation(answer: Answer) -> TypeGuard[Relation]:
+    return isinstance(answer, Relation) and answer.signs == ("=",)
 
 
 def _compare_sets(pred: Answer, gold: Answer, rules: MathVerifier) -> Ternary:
@@ -163,7 +203,11 @@ def _single(answer: Answer) -> Answer:
     """A set or bracket of one part is that part, a matrix of one row or column a tuple."""
     if isinstance(answer, Matrix):
         return _vector(answer)
-    return answer.parts[0] if isinstance(answer, Group) and len(answer.parts) == 1 else answer
+    return (
+        answer.parts[0]
+        if isinstance(answer, Group) and len(answer.parts) == 1 and answer.parts[0] != _EMPTY
+        else answer
+    )
 
 
 def _vector(matrix: Matrix) -> Answer:
@@ -184,7 +228,7 @@ def _compare_matrices(pred: Matrix, gold: Matrix, rules: MathVerifier) -> Ternar
 
 
 def _compare_groups(pred: Group, gold: Group, rules: MathVerifier) -> Ternary:
-    if not _ordered(pred, rules) and not _ordered(gold, rules):
+    if not (_ordered(pred, rules) or _ordered(gold, rules) or _names_all(pred) != _names_all(gold)):
         return _compare_unordered(pred.parts, gold.parts, rules)
     if len(pred.parts) != len(gold.parts) or not _brackets_agree(pred, gold):
         return False
@@ -193,6 +237,12 @@ def _compare_groups(pred: Group, gold: Group, rules: MathVerifier) -> Ternary:
 
 def _ordered(group: Group, rules: MathVerifier) -> bool:
     return group.ordered or (group.opening == "" and rules.lists == "ordered")
+
+
+def _names_all(group: Group) -> bool:
+    """``x = 1, y = 2`` tells which is which; ``x_1 = 1, x_2 = 2`` are the solutions for x."""
+    names = {part.sides[0].partition("_")[0] for part in group.parts if _is_equation(part)}
+    return len(names) == len(group.parts) > 1
 
 
 def _brackets_agree(pred: Group, gold: Group) -> bool:
@@ -238,7 +288,8 @@ def _pair_up(pred: Sequence[Answer], gold: list[Answer], rules: MathVerifier) ->
 
 
 def _key(answer: Answer) -> object:
-    return exact.key_of(answer.text) if isinstance(answer, Formula) else answer
+    """Text, for numbers can be chosen so that all their hashes are one."""
+    return "{}{}".format(*exact.key_of(answer.text)) if isinstance(answer, Formula) else answer
 
 
 def _fingerprint(answer: Answer) -> complex | None:

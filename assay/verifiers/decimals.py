@@ -3,7 +3,7 @@
 - It shows enough decimals and as many significant digits (6 unless the verifier says otherwise), and is the exact
   value rounded to nearest or cut off
   (0.333333 ≡ 1/3, 0.33 ≢ 1/3). The exact value must not be a literal itself: 5.000001 ≢ 5 and 0.333333 ≢ 0.33333333.
-- It shows at least 15 significant digits, and differs by the rounding of binary floating point
+- It shows 15 to 17 significant digits, and differs by the rounding of binary floating point
   (0.30000000000000004 ≡ 0.3).
 """
 
@@ -17,7 +17,8 @@ from assay.verifiers.expression import Program
 
 _DECIMAL = re.compile(r"(-?\d*\.(\d+))(?:(?:\*10\^|[eE])\{?(-?\d{1,3})\}?)?")
 _LEADING = re.compile(r"^-?[0.]*")
-_FLOAT_DIGITS = 15
+_FLOAT_DIGITS = range(15, 18)
+_FLOAT_ERROR = Fraction(1, 2**51)
 _FLOAT_TOLERANCE = Fraction(1, 10**14)
 
 
@@ -31,9 +32,11 @@ def shows(text: str, value: Program, places: int) -> bool:
     if min(decimals, significant) < places:
         return False
     step = Fraction(10) ** (int(match[3] or 0) - decimals)
-    below, above = (step / 2, step) if shown > 0 else (step, step / 2)
-    if significant >= _FLOAT_DIGITS:
-        below = above = step
+    cut = step - step / 10**6  # 0.999999 is not 1, cut off
+    below, above = (step / 2, cut) if shown > 0 else (cut, step / 2)
+    if significant in _FLOAT_DIGITS:
+        error = step / 2 + abs(shown) * _FLOAT_ERROR
+        below, above = max(below, error), max(above, error)
     return identity.within(value, shown - below, shown + above)
 
 
@@ -42,8 +45,8 @@ def same_float(pred: str, gold: str) -> bool:
     a, b = exact.literal(pred), exact.literal(gold)
     if not (isinstance(a, Fraction) and isinstance(b, Fraction)):
         return False
-    shown = max((_significant_digits(text) for text in (pred, gold) if "." in text), default=0)
-    return shown >= _FLOAT_DIGITS and abs(a - b) <= max(abs(a), abs(b)) * _FLOAT_TOLERANCE
+    is_float = any(_significant_digits(text) in _FLOAT_DIGITS for text in (pred, gold) if "." in text)
+    return is_float and abs(a - b) <= max(abs(a), abs(b)) * _FLOAT_TOLERANCE
 
 
 def _significant_digits(decimal: str) -> int:

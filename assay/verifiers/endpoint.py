@@ -17,7 +17,7 @@ from typing import NamedTuple
 from assay.contracts.base import digest
 from assay.contracts.errors import Retryable, SpecError
 from assay.contracts.records import Verdict
-from assay.contracts.verifier import JudgeVerifier
+from assay.contracts.verifier import JudgeVerifier, Verifier
 from assay.verifiers import completions, replies, rubric
 from assay.verifiers.completions import Late, Reply, Unanswered
 from assay.verifiers.replies import Meter, Usage
@@ -51,9 +51,10 @@ def judge(spec: JudgeVerifier, response: str, reference: str) -> Verdict:
     return Verdict("correct" if share >= spec.passes_at else "wrong", share, f"{score:g}/{spec.scale}", "judge")
 
 
-def usage(spec: JudgeVerifier) -> Usage:
-    """What this judge has cost this process so far; a stage reads it before and after, and reports the difference."""
-    return _METER.read(_name(spec))
+def usage(*verifiers: Verifier) -> Usage:
+    """What the judges among these have cost this process so far; a stage reports by how much it grows."""
+    names = {_name(verifier) for verifier in verifiers if isinstance(verifier, JudgeVerifier)}
+    return sum(map(_METER.read, names), Usage())
 
 
 def echo(_spec: JudgeVerifier, _reference: str) -> str | None:

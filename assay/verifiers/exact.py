@@ -4,15 +4,16 @@ A key is ``("n", value)`` for a number and ``("s", text)`` for anything else. Nu
 (``256.``, ``.5``, ``1,234.50``, ``1e-7``), ratios (``3/4``, ``\\frac{3}{4}``) and mixed numbers
 (``1\\frac{3}{4}``), as exact fractions. A literal beyond 500 digits or powers of ten stays ``(sign, digits,
 exponent)`` without zeros at its ends, which is unique too, so equality needs no arithmetic and a number of any size
-costs time linear in its length. Nothing is rounded: 1e-7 ≠ 2e-7.
+costs time linear in its length. Nothing is rounded: 1e-7 ≠ 2e-7. With a space behind it a comma separates numbers, but
+never before 000.
 """
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import lru_cache
 
+from assay.verifiers.memory import remembered
 from assay.verifiers.normalise import TEXT_CLOSE, TEXT_OPEN, clean
 
 Huge = tuple[str, str, int]
@@ -27,6 +28,7 @@ _MIXED = re.compile(r"([+-]?)(\d{1,500})\\frac\{(\d{1,500})\}\{(\d{1,500})\}")
 _DIGIT_GAP = re.compile(r"(?<=\d) (?=\d)")
 _MIXED_SLASH = re.compile(r"(?<![\d.^_])(\d+) (\d+)/(\d+)(?![\d.])")
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,/]| \d)")
+_LISTED = re.compile(r"\d\s*,\s+(?!0\d\d(?!\d))\d")
 _RATIO_ENDS = frozenset("0123456789})")
 _FRAC_ARGUMENT = re.compile(r"\\frac\s*(?:\{([^{}\\]*)\}|([0-9A-Za-z]))\s*(?:\{([^{}\\]*)\}|([0-9A-Za-z]))")
 _SCRIPT = re.compile(r"([\^_])\{(\w)\}")
@@ -106,19 +108,11 @@ def key(answer: str) -> Key:
     return key_of(clean(answer))
 
 
+@remembered
 def key_of(cleaned: str) -> Key:
     """The exact key of a cleaned answer."""
-    return _short_key(cleaned) if len(cleaned) <= 256 else _key(cleaned)
-
-
-@lru_cache(maxsize=16_384)
-def _short_key(cleaned: str) -> Key:
-    return _key(cleaned)
-
-
-def _key(cleaned: str) -> Key:
     text = compact(cleaned)
-    value = number(text)
+    value = None if _LISTED.search(cleaned) else number(text)
     return ("s", text) if value is None else ("n", value)
 
 

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 
-from assay.verifiers.normalise import TEXT_OPEN
+from assay.verifiers.memory import remembered
+from assay.verifiers.normalise import FUNCTION_NAMES, TEXT_OPEN
 
 Instruction = tuple[str, str | Fraction]
 """``("num", value)``, ``("var", name)``, ``("const", name)`` or ``("op", name)``; operands come before operators."""
@@ -31,7 +31,7 @@ class Unreadable(ValueError):
 
 def needs_algebra(text: str) -> bool:
     """Whether a text that is not readable holds a command that computer algebra may know, such as ``\\int``."""
-    return any(name not in _KNOWN for name in _COMMANDS.findall(text))
+    return any(name in _FOR_ALGEBRA for name in _COMMANDS.findall(text))
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,17 @@ class Program:
         return ("op", "!") in self.code or ("op", "binom") in self.code
 
     @property
+    def bends(self) -> bool:
+        """Whether it may be one formula here and another there: for instance |x|, √(x²) or ⌊x⌋."""
+        return any(kind == "op" and value in _BENDING for kind, value in self.code)
+
+    @property
     def is_plain_number(self) -> bool:
         """A literal, with or without a sign: no operation but negation."""
         return all(kind == "num" or value == "neg" for kind, value in self.code)
+
+
+_BENDING = frozenset({"abs", "floor", "ceil", "sqrt", "root"})
 
 
 @dataclass
@@ -89,11 +97,8 @@ _BINARY = {"+": 1.0, "-": 1.0, "*": 2.0, "/": 2.4, ":": 1.5, "^": 4.0}
 _JUXTAPOSED, _NEGATION = 2.4, 2.5
 _CLOSERS = {")": "(", "]": "[", "}": "{", "⌋": "⌊", "⌉": "⌈"}
 _GROUP_FUNCTIONS = {"frac": ("/", 2), "binom": ("binom", 2), "sqrt": ("sqrt", 1)}
-_FUNCTIONS = frozenset({
-    "sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh",
-    "ln", "log", "lg", "exp", "abs", "cis",
-})  # fmt: skip
-_INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
+_FUNCTIONS = FUNCTION_NAMES | {"abs"}
+_INVERSE = {name.removeprefix("arc"): name for name in FUNCTION_NAMES if name.startswith("arc")}
 _WORDS = {"pi": "π", "infinity": "∞", "infty": "∞", "inf": "∞"}
 _GREEK = frozenset({
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa",
@@ -102,7 +107,9 @@ _GREEK = frozenset({
 })  # fmt: skip
 _ACCENTS = frozenset({"bar", "overline"})
 _ACCENTED = re.compile(r"\s*(?:\{\s*([A-Za-z])\s*\}|([A-Za-z])(?![A-Za-z]))")
-_KNOWN = frozenset(_GROUP_FUNCTIONS) | _FUNCTIONS | _GREEK | _ACCENTS
+_FOR_ALGEBRA = frozenset({
+    "int", "iint", "iiint", "oint", "sum", "prod", "lim", "max", "min", "gcd", "lcm", "det", "begin", "Re", "Im",
+})  # fmt: skip
 _COMMANDS = re.compile(r"\\([A-Za-z]+)")
 _WORD = "|".join(sorted(_FUNCTIONS | _WORDS.keys() | {"sqrt"}, key=len, reverse=True))
 _TOKEN = re.compile(
@@ -155,7 +162,7 @@ class _Parser:
             self.position = start + 1
         if len(digits) > _MAX_DIGITS or digits == ".":
             raise Unreadable("a number with too many digits, or none")
-        if self.after_number:
+        if self.after_number and not (self.text[start - 1] == " " and self._in_power()):
             raise Unreadable("two numbers side by side")
         self._operand(("num", Fraction(int(digits) if digits.isdecimal() else digits)))
 
@@ -226,6 +233,11 @@ class _Parser:
     def _in_group_function(self) -> bool:
         top = self.stack[-1] if self.stack else None
         return self.after_function and isinstance(top, _Function) and (not top.bare or top.got + 1 < top.arity)
+
+    def _in_power(self) -> bool:
+        """``2^6 3^5`` is a product."""
+        top = self.stack[-1] if self.stack else None
+        return isinstance(top, _Operator) and top.name == "^"
 
     def _operand(self, instruction: Instruction) -> None:
         if self._in_group_function():
@@ -331,7 +343,7 @@ def program_of(text: str) -> Program | None:
         return None
 
 
-@lru_cache(maxsize=8_192)
+@remembered
 def compile_formula(text: str) -> Program:
     """The program of a cleaned answer.
 

@@ -3,13 +3,18 @@
 Rules, in the order in which mode `any` tries them (the first that applies wins; its name is the verdict's `method`,
 F33):
 
-    boxed        the last balanced ``\\boxed{…}``; nested braces and escaped braces are understood
+    boxed        the last balanced ``\\boxed{…}``; nested braces and escaped braces are understood. Boxes that make a
+                 list with it (``\\boxed{1} and \\boxed{2}``) belong to the answer
     hash_marks   what follows the last ``####`` on its line
-    answer_is    what follows the last "(final) answer is" or "answer:", up to the end of the sentence
+    answer_is    what follows the last "(final) answer is" or "answer:", up to the end of the sentence; of prose, what
+                 last_math finds there
     whole        the response itself, when it is an answer and not prose
-    last_math    the last ``$…$``, ``\\(…\\)`` or ``\\[…\\]``, or the last number, whichever ends later
+    last_math    the last ``$…$``, ``\\(…\\)`` or ``\\[…\\]``, or the last number, whichever ends later; the number is
+                 2/3 and not 3
 
-The other modes know one rule each: `boxed_last` the first of these, `the_answer_is` the third, and
+The other modes know one rule each: `the_answer_is` the third of these, and
+
+    boxed_last     the last balanced ``\\boxed{…}`` alone
 
     boxed_strict   the only ``\\boxed{…}``; two, be they equal or nested, or one that never closes, are none
     last_number    the last number written in digits
@@ -24,6 +29,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+class _Box(NamedTuple):
+    """Where ``\\boxed`` stands, where its content begins, and where its brace closes."""
+
+    start: int
+    content: int
+    close: int
+
+
 class Found(NamedTuple):
     """An answer as it stands in the text, and the rule that found it."""
 
@@ -35,6 +48,16 @@ _BOX = re.compile(r"\\boxed(?![A-Za-z])")
 _BRACES = re.compile(r"\\boxed\s*\{|\\[\\{}]|[{}]")
 _NUMBER = re.compile(
     r"(?=[-.\d])(?:(?<![\w)\]}])-)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?:(?<![\w)\]}])-)?\.\d+", re.ASCII
+)
+_QUANTITY = re.compile(
+    r"(?:(?<![\w)\]}])-\s?\\?\$\s?(?=[\d.]))?"
+    rf"(?:\d+ \d+/\d+|(?:{_NUMBER.pattern})(?:\s?[/:]\s?\d+)*)(?:\s?\\?%|\s?percent\b)?",
+    re.ASCII,
+)
+_BEFORE_OPERAND = re.compile(r"[\w)\]}][*/^+]\{?$")
+_BETWEEN_BOXES = re.compile(
+    r"(?=.*?(?:[,;]|and|or))(?:[\s,;$~]|\\[()\[\],; ]|\\q?quad|\\(?:text|mbox)\s*\{[\s,]*(?:and|or)\s*\}|and|or)*",
+    re.DOTALL,
 )
 _THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\,)\s*(?=\d{3}(?!\d))")
 _CURRENCY_SIGN = re.compile(r"-\s?\\?\$\s?(?=[\d.])")
@@ -82,18 +105,36 @@ def only_box(text: str) -> str | None:
     return boxed(text) if len(_BOX.findall(text)) == 1 else None
 
 
+def boxed_list(text: str) -> str | None:
+    """The content of the last balanced ``\\boxed{…}``, after those of the boxes that it is listed with."""
+    if text.count("\\boxed") < 2:
+        return boxed(text)
+    boxes = _balanced(text)
+    first = len(boxes) - 1
+    while first > 0 and _BETWEEN_BOXES.fullmatch(text, boxes[first - 1].close + 1, boxes[first].start):
+        first -= 1
+    answers = dict.fromkeys(text[box.content : box.close].strip() for box in boxes[max(first, 0) :])
+    return ", ".join(answers) or None
+
+
 def _last_balanced(text: str) -> str | None:
-    open_boxes: list[int | None] = []
-    last: tuple[int, int] | None = None
+    boxes = _balanced(text)
+    return text[boxes[-1].content : boxes[-1].close].strip() if boxes else None
+
+
+def _balanced(text: str) -> list[_Box]:
+    """The boxes that close, in the order in which they open."""
+    open_braces: list[re.Match[str]] = []
+    boxes: list[_Box] = []
     for match in _BRACES.finditer(text):
         token = match.group()
         if token == "}":
-            start = open_boxes.pop() if open_boxes else None
-            if start is not None and (last is None or start > last[0]):
-                last = (start, match.start())
+            brace = open_braces.pop() if open_braces else None
+            if brace and len(brace.group()) > 1:
+                boxes.append(_Box(brace.start(), brace.end(), match.start()))
         elif token.endswith("{") and token != "\\{":
-            open_boxes.append(match.end() if len(token) > 1 else None)
-    return text[last[0] : last[1]].strip() if last else None
+            open_braces.append(match)
+    return sorted(boxes)
 
 
 def last_number(text: str) -> str | None:
@@ -118,7 +159,8 @@ def hash_marks(text: str) -> str | None:
 
 
 def answer_is(text: str) -> str | None:
-    """What follows the last "answer is" or "answer:"; a formula if one stands there, else the rest of the sentence."""
+    """What follows the last "answer is" or "answer:"; a formula if one stands there, else the rest of the sentence,
+    or the last formula or number in it if it is prose."""
     last = deque(_ANSWER_IS.finditer(text), maxlen=1)
     if not last:
         return None
@@ -126,7 +168,8 @@ def answer_is(text: str) -> str | None:
     math = _MATH.match(tail)
     if math and not re.match(r"\s*(?:,|and\b|or\b)\s*\$", tail[math.end() :]):
         return _inside(math)
-    return _SENTENCE_END.split(tail, maxsplit=1)[0].strip(" *") or None
+    sentence = _SENTENCE_END.split(tail, maxsplit=1)[0].strip(" *")
+    return whole(sentence) or last_math(sentence) or sentence or None
 
 
 def minerva(text: str) -> str | None:
@@ -164,10 +207,20 @@ def _is_mathematics(word: str) -> bool:
 def last_math(text: str) -> str | None:
     """The last formula or the last number, whichever ends later."""
     formulas = deque(_MATH.finditer(text), maxlen=1)
-    numbers = deque((match for match in _NUMBER.finditer(text) if not _in_name(text, match)), maxlen=1)
+    numbers = deque((match for match in _QUANTITY.finditer(text) if not _in_name(text, match)), maxlen=1)
     if formulas and (not numbers or formulas[0].end() >= numbers[0].end()):
         return _inside(formulas[0])
-    return numbers[0].group() if numbers else None
+    return _with_operators(text, numbers[0]) if numbers else None
+
+
+def _with_operators(text: str, number: re.Match[str]) -> str:
+    """A number, or the whole of ``x/2`` and ``2^{10}``."""
+    start, end = number.span()
+    if not _BEFORE_OPERAND.search(text[max(0, start - 3) : start]):
+        return number.group()
+    while end < len(text) and text[end] in ")}":
+        end += 1
+    return text[max(text.rfind(" ", 0, start), text.rfind("\n", 0, start)) + 1 : end]
 
 
 def _in_name(text: str, match: re.Match[str]) -> bool:
@@ -187,7 +240,7 @@ _MODES = {
     "the_answer_is": ((answer_is, "answer_is"),),
     "last_number": ((last_number, "last_number"),),
     "any": (
-        (boxed, "boxed"),
+        (boxed_list, "boxed"),
         (hash_marks, "hash_marks"),
         (answer_is, "answer_is"),
         (whole, "whole"),

@@ -12,29 +12,58 @@ import re
 from fractions import Fraction
 
 from assay.contracts.verifier import MathVerifier
-from assay.verifiers import decimals, exact, identity
+from assay.verifiers import clock, decimals, exact, identity
 from assay.verifiers.expression import Program, needs_algebra, program_of
 from assay.verifiers.normalise import TEXT_CLOSE, TEXT_OPEN, same_unit, split_unit, words_of
 from assay.verifiers.ternary import Ternary, any_of
 
 _LETTERS = re.compile(r"[A-Za-z][A-Za-z .'-]*")
 _UNLIKE_VARIABLES = re.compile(r"[A-Za-z]{4}|[A-Z]{2}|[A-Z][a-z]")
-_BASE_SUBSCRIPT = re.compile(r"(-?[0-9A-F.]{1,100})_\{?(\d{1,2})\}?")
+_BASE_SUBSCRIPT = re.compile(r"\(?(-?(?:[0-9A-F.]{1,100}|\d[0-9a-f.]{0,99}))\)?_\{?\(?(\d{1,2})\)?\}?")
+_RESIDUE = re.compile(r"(?:([A-Za-z](?:_\w)?) ?≡ ?)?(.+?) ?\(? ?mod ?(\w+) ?\)?")
+_RESIDUE_CHARS = 200
 _SCIENTIFIC = re.compile(r"-?\d+(?:\.\d*)?[eE][+-]?\d{1,4}")
 _BARE_LOG, _LOG_10 = ("op", "log"), ("op", "lg")
 
 
 def compare(pred: str, gold: str, rules: MathVerifier) -> Ternary:
     """Whether two cleaned answers without parts are the same; None when one is LaTeX that no rule here reads."""
-    if exact.same(pred, gold) or _same_words_between(pred, gold):
+    if exact.same(pred, gold):
         return True
+    if (same_time := clock.same(pred, gold)) is not None:
+        return same_time
+    if "mod" in pred + gold and any(residues := (_residue(pred), _residue(gold))):
+        return _compare_residues(residues[0] or ("", pred, ""), residues[1] or ("", gold, ""), rules)
     if _is_verbal(pred) or _is_verbal(gold):
         return bool(words_of(gold)) and words_of(pred) == words_of(gold)
-    (value_pred, unit_pred), (value_gold, unit_gold) = split_unit(pred), split_unit(gold)
+    (value_pred, unit_pred), (value_gold, unit_gold) = _units(pred, gold)
     if not _units_agree(unit_pred, unit_gold, rules):
         return False
     values = _without_base(value_pred, value_gold, rules)
     return values is not None and _percents(values, (unit_pred == "%", unit_gold == "%"), rules)
+
+
+def _units(pred: str, gold: str) -> list[tuple[str, str]]:
+    """Both answers without and their units. The m of ``5 m`` is a unit where the other answer has that very unit."""
+    parts = [split_unit(pred), split_unit(gold)]
+    for index, text in enumerate((pred, gold)):
+        unit, other = parts[index][1], parts[1 - index][1]
+        if other and not unit and text.endswith(" " + other):
+            parts[index] = text[: -len(other)].rstrip(), other
+    return parts
+
+
+def _residue(text: str) -> tuple[str, str, str] | None:
+    """The x, 3 and 7 of ``x ≡ 3 (mod 7)``."""
+    bare = text.replace(TEXT_OPEN, "").replace(TEXT_CLOSE, "") if len(text) <= _RESIDUE_CHARS else ""
+    match = _RESIDUE.fullmatch(bare)
+    return (match[1] or "", match[2], match[3]) if match else None
+
+
+def _compare_residues(pred: tuple[str, str, str], gold: tuple[str, str, str], rules: MathVerifier) -> Ternary:
+    """Name and modulus may be left out, but not be others."""
+    agree = all("" in pair or pair[0] == pair[1] for pair in zip(pred[::2], gold[::2], strict=True))
+    return agree and _compare_values(pred[1], gold[1], rules)
 
 
 def _units_agree(pred: str, gold: str, rules: MathVerifier) -> bool:
@@ -54,15 +83,6 @@ def _percents(values: tuple[str, str], percents: tuple[bool, bool], rules: MathV
         return verdict
     pred, gold = (f"({value})%" if percent else value for value, percent in zip(values, percents, strict=True))
     return any_of((verdict, _compare_values(pred, gold, rules)))
-
-
-def _same_words_between(pred: str, gold: str) -> bool:
-    """``3 hours and 20 minutes``: the same numbers, signs and words in the same order."""
-    return TEXT_OPEN in pred + gold and _running(pred) == _running(gold)
-
-
-def _running(text: str) -> str:
-    return re.sub(rf"\band\b|[{TEXT_OPEN}{TEXT_CLOSE}\s,]", "", text.casefold())
 
 
 def _is_verbal(text: str) -> bool:
@@ -89,7 +109,9 @@ def _without_base(pred: str, gold: str, rules: MathVerifier) -> tuple[str, str] 
 
 def _split_base(text: str) -> tuple[str, str]:
     match = _BASE_SUBSCRIPT.fullmatch(text.replace(" ", "")) if "_" in text else None
-    return (match[1], match[2]) if match else (text, "")
+    if match is None or any(int(digit, 16) >= int(match[2]) for digit in match[1] if digit.isalnum()):
+        return text, ""
+    return match[1].upper(), match[2]
 
 
 def _compare_values(pred: str, gold: str, rules: MathVerifier) -> Ternary:
@@ -132,7 +154,13 @@ def _program(text: str) -> Program | None:
     return program_of(text)
 
 
+def constant(text: str) -> complex | None:
+    """The value of an answer without variables in machine numbers, or None."""
+    program = program_of(split_unit(text)[0])
+    return None if program is None or program.names else identity.fingerprint(program)
+
+
 def fingerprint(text: str) -> complex | None:
-    """The value of an answer in machine numbers, or None."""
-    program = program_of(text)
+    """The value of an answer in machine numbers, or None; a percentage or an angle has several."""
+    program = None if text[-1:] in ("%", "°") else program_of(text)
     return None if program is None else identity.fingerprint(program)

@@ -17,6 +17,7 @@ Source: https://github.com/EleutherAI/lm-evaluation-harness, tasks/gsm8k and fil
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from assay.contracts.records import Verdict
 from assay.contracts.verifier import Gsm8kVerifier
@@ -89,23 +90,23 @@ def _bare(number: str) -> str:
 # What lm_eval does, byte for byte
 
 _LM_EVAL = {
-    "lm_eval_hash": (re.compile(r"#### (\-?[0-9\.\,]+)"), 0),
-    "lm_eval_strict": (re.compile(r"The answer is (\-?[0-9\.\,]+)."), 0),
-    "lm_eval_flexible": (re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)"), -1),
+    "lm_eval_hash": re.compile(r"#### (\-?[0-9\.\,]+)"),
+    "lm_eval_strict": re.compile(r"The answer is (\-?[0-9\.\,]+)."),
+    "lm_eval_flexible": re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)"),
 }
-_IGNORED = [re.compile(pattern) for pattern in (",", r"\$", r"(?s).*#### ", r"\.$")]
+_FULL_STOP = re.compile(r"\.$")
 
 
 def _as_lm_eval(mode: str, response: str, reference: str) -> Verdict:
-    pattern, which = _LM_EVAL[mode]
-    matches = [next(group for group in match.groups() if group) for match in pattern.finditer(response)]
-    if not matches:
+    matches = _LM_EVAL[mode].finditer(response)
+    match = next(iter(deque(matches, maxlen=1) if mode == "lm_eval_flexible" else matches), None)
+    if match is None:
         return UNPARSEABLE
-    found = matches[which].strip()
+    found = str(match[match.lastindex or 0])
     return decided(_ignoring(found) == _ignoring(reference), found, mode)
 
 
 def _ignoring(text: str) -> str:
-    for pattern in _IGNORED:
-        text = pattern.sub("", text)
-    return text.lower()
+    r"""Without `,`, `\$`, `(?s).*#### ` and `\.$`; by the third alone, a regular expression takes quadratic time."""
+    bare = text.replace(",", "").replace("$", "").rpartition("#### ")[2]
+    return _FULL_STOP.sub("", bare).lower()

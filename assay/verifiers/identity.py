@@ -7,10 +7,11 @@ the intermediate results: with R = max |log10 |v|| and n instructions, P = 100 +
 b| ≤ 10^(30 + R − P): far above rounding, and far under any difference that formulas of that size show in practice.
 
 Points: two with all variables positive, one with all negative, one mixed; values depend on the variable's name
-alone. Where a factorial or a binomial coefficient occurs the points are whole and positive. A point
-where one side has no real value is skipped; if all are, or the imaginary unit occurs, both sides are
-evaluated on the principal complex branch. A formula beyond the bounds of `machine` differs from every formula that
-is not written alike.
+alone. Where an absolute value, a root or a rounding may bend the function there are as many further out, and as many
+again beyond those: |x − 9| is 9 − x only up to 9. Where a factorial or a binomial coefficient occurs the points are
+whole and positive. A point where one side has no real value is skipped; if all are, or the imaginary unit occurs, both
+sides are evaluated on the principal complex branch. A formula beyond the bounds of `machine` differs from every formula
+that is not written alike.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from assay.verifiers.expression import Program
 from assay.verifiers.machine import MAX_IRRATIONAL_OPERATIONS, Machine, TooLarge, Undefined, Value, both_exact
 
 _POINTS = 4
+_SCALES = (1, 13, 150)
 _WHOLE_POINTS = 8
 _FIRST_LOOK_DIGITS = 150
 _FINGERPRINT_DIGITS = 30
@@ -32,13 +34,13 @@ _MARGIN_DIGITS = 30
 
 @lru_cache(maxsize=4_096)
 def _coordinate(name: str, index: int, whole: bool) -> Fraction:
-    """The value of a variable at a point: between 1/2 and 2, negative at 2, of either sign at 3; ∞ is positive. Whole
-    ones lie between 2 and 17."""
+    """The value of a variable at a point: a scale times 1/2 to 2, negative at 2, of either sign at 3; ∞ is positive.
+    Whole ones lie between 2 and 17."""
     seed = hashlib.sha256(f"{index}:{name}".encode(errors="surrogatepass")).digest()
     if whole:
         return Fraction(2 + seed[5] % 16)
-    size = Fraction(1_000 + int.from_bytes(seed[:4], "big") % 2_999, 1_999)
-    negative = index == 2 or (index == 3 and seed[4] % 2 == 0)
+    size = Fraction(1_000 + int.from_bytes(seed[:4], "big") % 2_999, 1_999) * _SCALES[index // _POINTS]
+    negative = index % _POINTS == 2 or (index % _POINTS == 3 and seed[4] % 2 == 0)
     return -size if negative and name != "∞" else size
 
 
@@ -60,7 +62,7 @@ def same(a: Program, b: Program) -> bool:
 
 def _verdicts(a: Program, b: Program, real: bool) -> Iterator[bool]:
     whole = a.counts or b.counts
-    for index in range((_WHOLE_POINTS if whole else _POINTS) if a.names | b.names else 1):
+    for index in range(_points(a, b)):
         try:
             equal = _same_at(a, b, index, real, whole)
         except Undefined:
@@ -70,6 +72,14 @@ def _verdicts(a: Program, b: Program, real: bool) -> Iterator[bool]:
         yield equal
         if not equal:
             return
+
+
+def _points(a: Program, b: Program) -> int:
+    if not a.names | b.names:
+        return 1
+    if a.counts or b.counts:
+        return _WHOLE_POINTS
+    return _POINTS * len(_SCALES) if a.bends or b.bends else _POINTS
 
 
 def _same_at(a: Program, b: Program, index: int, real: bool, whole: bool) -> bool:

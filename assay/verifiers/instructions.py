@@ -25,8 +25,6 @@ from assay.verifiers.instruction_crew import CREW
 VERSION = 1
 PARALLEL = min(4, os.cpu_count() or 1)
 
-LONGEST_CHARS = 1_000_000
-"""Longer responses are not judged: no token budget reaches this."""
 _NEEDS = {
     "ifeval": ("punkt_tab",),
     "ifbench": ("punkt_tab", "stopwords", "averaged_perceptron_tagger_eng"),
@@ -38,8 +36,6 @@ _NEEDS = {
 def judge(spec: InstructionsVerifier, response: str, reference: str) -> Verdict:
     """Asks a worker which instructions are followed. `parts` has one entry for each, 1.0 or 0.0."""
     record = _record(reference)
-    if len(response) > LONGEST_CHARS:
-        raise ValueError(f"the response has {len(response):,} characters; over {LONGEST_CHARS:,} are not judged")
     question = {"suite": spec.suite, "reading": spec.reading, "response": response, "limit_s": spec.time_limit_s}
     reply = CREW.ask(record | question)
     if reply["status"] == "timeout":

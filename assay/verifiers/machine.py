@@ -22,11 +22,13 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 
 from assay.verifiers.expression import Program
+from assay.verifiers.normalise import FUNCTION_NAMES
 
 _MAX_BITS = 40_000
 _MAX_LOG10 = 300
 MAX_IRRATIONAL_OPERATIONS = 500
 WORK_ALLOWANCE_US = 100_000
+_GUARD_DIGITS = 12
 _CHEAP = frozenset({"+", "-", "*", "/", "neg", "abs", "%"})
 _local = threading.local()
 
@@ -83,6 +85,7 @@ class Machine:
         self.range_log10 = 0
         self.irrational_operations = 0
         self._elementary_us = 10 + digits * digits // 250
+        self._noise_bits = int((digits - _GUARD_DIGITS) * 3.3219)
 
     def run(self, program: Program) -> Value:
         """The value of a program.
@@ -144,10 +147,17 @@ class Machine:
     # Operations
 
     def add(self, a: Value, b: Value) -> Value:
-        return a + b if both_exact(a, b) else self.inexact(a) + self.inexact(b)
+        return a + b if both_exact(a, b) else self._total(self.inexact(a), self.inexact(b))
 
     def subtract(self, a: Value, b: Value) -> Value:
-        return a - b if both_exact(a, b) else self.inexact(a) - self.inexact(b)
+        return a - b if both_exact(a, b) else self._total(self.inexact(a), -self.inexact(b))
+
+    def _total(self, a: Value, b: Value) -> Value:
+        return self._denoised(a + b, self.mp.mag(a))
+
+    def _denoised(self, value: Value, magnitude_bits: int) -> Value:
+        """What is left of a number of some magnitude when all its digits cancel is zero, as far as they tell."""
+        return value if not value or self.mp.mag(value) > magnitude_bits - self._noise_bits else self.mp.zero
 
     def multiply(self, a: Value, b: Value) -> Value:
         return a * b if both_exact(a, b) else self.inexact(a) * self.inexact(b)
@@ -231,7 +241,7 @@ class Machine:
         value = self.inexact(a)
         if not value or (self.real and not (_is_real(value) and value > 0)):
             raise Undefined
-        return Fraction(0) if a == 1 else self.mp.log(value)
+        return Fraction(0) if a == 1 else self._denoised(self.mp.log(value), 0)
 
     def logarithm_to_base(self, base: Value, a: Value) -> Value:
         if isinstance(base, Fraction) and isinstance(a, Fraction) and (exact := _exact_log(base, a)) is not None:
@@ -249,7 +259,7 @@ class Machine:
             raise Undefined from problem
         if self.real and not _is_real(result):
             raise Undefined
-        return result
+        return self._denoised(result, max(0, self.mp.mag(value))) if name in _VANISHING else result
 
     def direction(self, a: Value) -> Value:
         """cis a = cos a + i sin a."""
@@ -274,6 +284,9 @@ class Machine:
         if min(k, abs(n - k)) * max(1, n.bit_length()) > 2 * _MAX_BITS:
             raise TooLarge
         return Fraction(math.comb(n, k))
+
+
+_VANISHING = frozenset({"sin", "cos", "tan", "cot", "sinh", "tanh"})
 
 
 def both_exact(a: Value, b: Value) -> bool:
@@ -323,6 +336,7 @@ def _elementary(name: str) -> tuple[int, Callable[..., Value]]:
 
 
 _OPERATIONS: dict[str, tuple[int, Callable[..., Value]]] = {
+    **{name: _elementary(name.replace("arc", "a")) for name in FUNCTION_NAMES},
     "+": (2, Machine.add),
     "-": (2, Machine.subtract),
     "*": (2, Machine.multiply),
@@ -344,8 +358,4 @@ _OPERATIONS: dict[str, tuple[int, Callable[..., Value]]] = {
     "log": (1, Machine.logarithm),
     "lg": (1, Machine.logarithm_10),
     "log_base": (2, Machine.logarithm_to_base),
-    "arcsin": _elementary("asin"),
-    "arccos": _elementary("acos"),
-    "arctan": _elementary("atan"),
-    **{name: _elementary(name) for name in ("sin", "cos", "tan", "sec", "csc", "cot", "sinh", "cosh", "tanh")},
 }

@@ -6,14 +6,17 @@ Exact equality is decided here, by keys (`exact`). What is the same mathematics 
 
 from __future__ import annotations
 
+import re
+
 from assay.contracts.records import Verdict
 from assay.contracts.verifier import SYMBOLIC, MathVerifier
 from assay.verifiers import comparison, exact, extract
 from assay.verifiers.outcome import UNPARSEABLE, Question, decided
 
-VERSION = 3
+VERSION = 4
 PARALLEL = 1
 _MAX_QUESTION_CHARS = 2_000
+_EQUALS = re.compile(r"(?<![<>!])=")
 
 
 def judge(spec: MathVerifier, response: str, reference: str) -> Verdict | Question:
@@ -25,7 +28,7 @@ def judge(spec: MathVerifier, response: str, reference: str) -> Verdict | Questi
         return decided(exact.equal(found.text, reference), found.text, found.method)
     if found.method == "last_math" and "=" not in reference:
         # prose ends in "so x + y = 42"
-        return compare(found.text.rpartition("=")[2].strip(), reference, found.method, spec)
+        return compare(_EQUALS.split(found.text)[-1].strip(), reference, found.method, spec)
     return compare(found.text, reference, found.method, spec)
 
 

@@ -21,6 +21,8 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from assay.verifiers.memory import remembered
+
 TEXT_OPEN, TEXT_CLOSE = "\ue000", "\ue001"
 MAX_CHARS = 50_000
 """Longer answers are compared as they are."""
@@ -32,7 +34,8 @@ _UNICODE = str.maketrans(
         "…": "\\ldots ", "≈": "\\approx ", "∩": "\\cap ", "∖": "\\setminus ", "ℝ": "\\mathbb{R}",
         "ℤ": "\\mathbb{Z}",
         "²": "^2", "³": "^3", "⁴": "^4", "√": "\\sqrt ", "º": "°", "’": "'", "′": "'",
-        "€": "", "£": "", "，": ",", "（": "(", "）": ")", "\xa0": " ", "\u2009": " ", "\u202f": " ",
+        "€": "", "£": "", "，": ",", "（": "(", "）": ")", "。": ".", "、": ",", "；": ";", "：": ":",
+        "\xa0": " ", "\u2009": " ", "\u202f": " ",
         TEXT_OPEN: "", TEXT_CLOSE: "",
     }
 )  # fmt: skip
@@ -46,11 +49,13 @@ _SYMBOLS = {
     "degrees": "°", "prime": "'", "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom",
     "tbinom": "\\binom", "emptyset": "∅", "varnothing": "∅", "lbrack": "[", "rbrack": "]", "colon": ":", "sim": "~",
     "cap": "∩", "setminus": "∖", "smallsetminus": "∖", "backslash": "∖", "approx": "≈", "equiv": "≡", "ldots": "…",
-    "dots": "…", "cdots": "…", "dotsc": "…", "dotsb": "…", "mathbf": "", "mathrm": "", "mathit": "",
+    "bmod": " mod ", "dots": "…", "cdots": "…", "dotsc": "…", "dotsb": "…", "mathbf": "", "mathrm": "", "mathit": "",
     "land": ",", "lor": ",", "quad": " ", "qquad": " ", "displaystyle": "", "textstyle": "", "limits": "", "bf": "",
     "rm": "", "it": "", "boxed": "", "fbox": "", "left": "", "right": "", "middle": "", "big": "", "Big": "",
     "bigg": "", "Bigg": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "biggl": "", "biggr": "",
-    "thinspace": " ", "enspace": " ", "space": " ", "nobreakspace": " ", "ldotp": ".",
+    "thinspace": " ", "enspace": " ", "space": " ", "nobreakspace": " ", "ldotp": ".", "surd": "\\sqrt", "large": "",
+    "Large": "", "LARGE": "", "huge": "", "Huge": "", "small": "", "normalsize": "", "pounds": "", "angle": "",
+    "hfill": " ",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.")
@@ -58,9 +63,9 @@ _FONT = re.compile(
     r"\\(text|textbf|textit|textrm|textnormal|texttt|mathrm|mathbf|mathit|mathsf|mathcal|boldsymbol|bm|mbox|hbox|operatorname"
     r"|emph|underline|vec|hat|overrightarrow)\s*\{([^{}]*)\}"
 )
-_FUNCTION_NAMES = frozenset({
-    "sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "lg",
-    "exp", "cis",
+FUNCTION_NAMES = frozenset({
+    "sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan", "arcsec", "arccsc", "arccot", "sinh",
+    "cosh", "tanh", "sech", "csch", "coth", "arcsinh", "arccosh", "arctanh", "ln", "log", "lg", "exp", "cis",
 })  # fmt: skip
 _FONT_DEPTH = 8
 _COUNTED = re.compile(r"(-?\d[\d.,/]*)\s+((?!and\b|or\b)[A-Za-z]{2}[^\d]*)")
@@ -71,7 +76,7 @@ def _number_set(match: re.Match[str]) -> str:
 
 
 def _repetend(match: re.Match[str]) -> str:
-    """``0.1\\overline{6}`` as a fraction."""
+    """``0.1\\overline{6}`` and ``0.1666…`` as a fraction."""
     whole, once, again = match[1], match[2], match[3] or match[4]
     above = int((whole + once + again) or 0) - int((whole + once) or 0)
     return f"\\frac{{{above}}}{{{10 ** len(once) * (10 ** len(again) - 1)}}}"
@@ -86,9 +91,14 @@ def _compiled(*rules: tuple[str, str, str | Callable[[re.Match[str]], str]]) -> 
 
 
 _LATEX_REWRITES = _compiled(
+    ("\\dot", r"\\dot\s*\{?(\d)\}?(?:(\d{0,30})\\dot\s*\{?(\d)\}?)?", r"\\overline{\1\2\3}"),
     ("\\", r"(?<![\d.])(\d{0,30})\.(\d{0,30})\s*\\(?:overline|bar)\s*(?:\{(\d{1,30})\}|(\d))", _repetend),
     ("\\overline", r"\\overline\s*\{((?:\s*[A-Z]'?){2,}|\d+)\s*\}", r" \1 "),
-    ("\\", r"(?<=\d)(?:,\\!|\\[,!;])\s*(?=\d{3}(?!\d))", ""),
+    ("\\", r"(?<=\d)(?:\s*,\s*\\!|\\[,!;])\s*(?=\d{3}(?!\d))", ""),
+    ("\\over", r"\{([^{}]{1,200})\\over(?![A-Za-z])([^{}]{1,200})\}", r"\\frac{\1}{\2}"),
+    ("phantom", r"\\[hv]?phantom\s*\{[^{}]*\}", ""),
+    ("color", r"\\(?:text)?color\s*\{[^{}]*\}", ""),
+    ("space", r"\\[hv]space\*?\s*\{[^{}]*\}", " "),
     ("\\", r"(?<!\\)\\[()\[\],;: ]", " "),
     ("\\{", r"(?<!\\)\\[{]", "⦃"),
     ("\\}", r"(?<!\\)\\[}]", "⦄"),
@@ -103,12 +113,18 @@ _LATEX_REWRITES = _compiled(
 )
 _REWRITES = _compiled(
     ("{}", r"\{\}", ""),
+    ("{:}", r"\{:\}", ":"),
     ("{,}", r"(?<=\d)\{,\}(?=\d{1,2}(?!\d))", "."),
-    ("{,}", r"(?<=\d)\{,\}\s*(?=\d{3}(?!\d))", ""),
+    (",", r"(?<=\d)\s*\{\s*,\s*\}\s*(?=\d{3}(?!\d))", ""),
     ("~", r"(?<!\\)~", " "),
     ("$", r"\$", ""),
     ("...", r"\.{3}", r"…"),
-    ("cent", r"\bper ?cent\b", "%"),
+    ("cent", r"\bper ?cent(?:age)?\b", "%"),
+    ("nfinity", r"\b[Ii]nfinity\b", "∞"),
+    ("pct", r"\bpct\b", "%"),
+    ("10", r"(?<=\d)\s*x\s*(?=10\s*\^)", "*"),
+    ("U", r"(?<=[)\]⦄])\s*U\s*(?=[(\[⦃])", "∪"),
+    ("oo", r"(?<![A-Za-z])oo(?![A-Za-z])", "∞"),
     ("**", r"\*\*", "^"),
     ("<=", "<=", "≤"),
     (">=", ">=", "≥"),
@@ -124,22 +140,18 @@ _NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine"
 _BASES = {word: str(value) for value, word in enumerate(_NUMBER_WORDS, 2)} | {"sixteen": "16"}
 _SPELLED_BASE = re.compile(rf"_\s*\{{?\s*{TEXT_OPEN}({'|'.join(_BASES)}){TEXT_CLOSE}\s*\}}?", re.IGNORECASE)
 _MARKDOWN = re.compile(r"^\s*(\*\*|`|\"|“)(.*?)(?:\*\*|`|\"|”)\.?\s*$", re.DOTALL)
+_ELLIPSIS = re.compile(r"(?<![\d.])(\d{0,30})\.(\d{0,12}?)(\d{1,12}?)(\3{2,})…")
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALE = re.compile(rf"(?<=\d) ?({TEXT_OPEN}?) ?({'|'.join(_SCALES)})\b")
+_SPOKEN_RATIO = re.compile(rf"(\d+) ?{TEXT_OPEN}?\s*to\s*{TEXT_CLOSE}? ?(\d+)")
 _TRAILING = " \t\r\n.,;\\"
 
 
-@lru_cache(maxsize=16_384)
-def _clean_short(text: str) -> str:
-    return _clean(text)
-
-
+@remembered
 def clean(text: str) -> str:
-    """The one spelling of an answer. Results for short strings are remembered: golds repeat within a group."""
+    """The one spelling of an answer."""
     if len(text) > MAX_CHARS:
         return text.strip()
-    return _clean_short(text) if len(text) <= 256 else _clean(text)
-
-
-def _clean(text: str) -> str:
     if not text.isprintable():
         text = _CONTROL.sub("", text)
     if not text.isascii():
@@ -155,8 +167,14 @@ def _clean(text: str) -> str:
         text = _PRIMES.sub(r"\1\2", text)
     if TEXT_OPEN in text:
         text = _SPELLED_BASE.sub(lambda match: "_" + _BASES[match[1].lower()], text)
+    if "…" in text:
+        text = _ELLIPSIS.sub(_repetend, text)
     text = " ".join(text.split()).rstrip(_TRAILING)
-    return (_BEFORE_ANSWER.sub("", text) if text[:1] in "≈~=" else text).replace("≈", "=")
+    if "illion" in text or "thousand" in text:
+        text = _SCALE.sub(lambda match: f"*10^{_SCALES[match[2]]} {match[1]}", text)
+    if "to" in text and (ratio := _SPOKEN_RATIO.fullmatch(text)):
+        return f"{ratio[1]}:{ratio[2]}"
+    return _BEFORE_ANSWER.sub("", text) if text[:1] in "≈~=" else text
 
 
 def _rewritten(rules: Rules, text: str) -> str:
@@ -191,7 +209,7 @@ def _font(match: re.Match[str]) -> str:
     font, content = match[1], match[2].strip()
     if counted := _COUNTED.fullmatch(content):
         return f"{counted[1]} {TEXT_OPEN}{counted[2]}{TEXT_CLOSE}"
-    if content in _FUNCTION_NAMES:
+    if content in FUNCTION_NAMES:
         return f"\\{content} "
     letter_unit = len(content) == 1 and content.islower() and font in ("text", "mbox")
     if letter_unit or re.search(r"[A-Za-z]{2}|[ap]\.m|[a-z]/[a-z]", content):
@@ -199,9 +217,14 @@ def _font(match: re.Match[str]) -> str:
     return f" {content} " if content else " "
 
 
+_PUNCTUATION = re.compile(r"(?!-[\d\\(]|[./]\d|(?<=\b\w)-(?=\w\b))[^\w+=<>≤≥≠±^\[\]|]")
+_ARTICLE = re.compile(r"^[^0-9a-z]*(?:an?|the)\s+(?=[a-z]{2})")
+
+
 def words_of(text: str) -> str:
-    """A verbal answer reduced to its letters and numbers: case, spaces, punctuation and LaTeX dress do not count."""
-    return re.sub(r"(?![-./]\d)[^0-9a-z]", "", re.sub(r"\\[A-Za-z]+", "", text).casefold())
+    """A verbal answer reduced to letters, numbers and signs: case, spaces, punctuation and an article in front do not
+    count."""
+    return _PUNCTUATION.sub("", _ARTICLE.sub("", text.casefold()))
 
 
 _UNIT_GROUPS = (
@@ -210,8 +233,9 @@ _UNIT_GROUPS = (
     "yd yard yards", "mile miles mi", "s sec secs second seconds", "min minute minutes mins", "h hr hour hours hrs",
     "day days", "week weeks wk", "month months", "year years yr yrs", "g gram grams gm", "kg kilogram kilograms",
     "lb lbs pound pounds", "oz ounce ounces", "l liter liters litre litres", "ml milliliter milliliters",
-    "dollar dollars usd", "cent cents", "euro euros", "mph", "kmh kph", "° degree degrees deg", "radian radians rad",
-    "%", "celsius", "fahrenheit",
+    "gallon gallons", "quart quarts", "pint pints", "acre acres", "hectare hectares", "tonne tonnes", "watt watts",
+    "milligram milligrams", "joule joules", "newton newtons", "volt volts", "dollar dollars usd", "cent cents",
+    "euro euros", "mph", "kmh kph", "° degree degrees deg", "radian radians rad", "%", "celsius", "fahrenheit",
 )  # fmt: skip
 _UNITS = {word: group.split()[0] for group in _UNIT_GROUPS for word in group.split()}
 _UNIT_PARTS = frozenset({"per", "sq", "square", "squared", "cubic", "cubed", "unit", "units"})
@@ -219,11 +243,9 @@ _POWERS = {"sq": "2", "square": "2", "squared": "2", "cubic": "3", "cubed": "3"}
 _COMPOUNDS = {"mph": "mile/h", "kmh": "km/h"}
 _TEMPERATURES = {"c": "celsius", "f": "fahrenheit"}
 _UNIT_TOKEN = re.compile(r"[a-z%°]+|[\^/]\s*\{?\s*\d?")
-_NO_UNIT = frozenset({
-    "pi", "sqrt", "sin", "cos", "tan", "sec", "csc", "cot", "log", "ln", "lg", "exp", "and", "or", "infinity", "inf",
-    "mod", "frac", "theta", "alpha", "beta",
-    "choose", "cis",
-})  # fmt: skip
+_NO_UNIT = FUNCTION_NAMES | {
+    "pi", "sqrt", "and", "or", "infinity", "inf", "mod", "frac", "theta", "alpha", "beta", "choose",
+}  # fmt: skip
 _MARKED_UNIT = re.compile(rf"\s*{TEXT_OPEN}([^{TEXT_CLOSE}]*){TEXT_CLOSE}\s*(?:\^\s*\{{?\s*\d\s*\}}?)?\s*$")
 _PLAIN_UNIT = re.compile(r"(?<=[\d)}π ])([A-Za-z]+(?:/[a-z]+)?)\.?\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*$")
 _SIGN_UNIT = re.compile(rf"\s*([°%](?:\s*{TEXT_OPEN}?[CF]{TEXT_CLOSE}?)?)\s*$")

@@ -4,7 +4,8 @@ Workers are fresh interpreters (never forks of a parent that may hold a CUDA con
 first question needs one (or ahead of it, by `start`), and persistent. Calls may come from any thread, from within an
 event loop, and from a forked process, which starts workers of its own; a worker belongs to one question at a time. A
 question that is late costs the process that works on it its life, and nothing else: see `worker` for who
-kills whom. Starting a worker is not charged to a question's time limit.
+kills whom. A worker gets ready while the caller does other things; its first question waits for that, which is not
+charged to the question's time limit.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from types import TracebackType
@@ -24,7 +25,7 @@ from typing import Any, Self
 
 from assay.contracts.errors import StageError
 from assay.contracts.records import Verdict, VerdictStatus
-from assay.contracts.verifier import Verifier
+from assay.contracts.verifier import SYMBOLIC, MathVerifier, Verifier
 from assay.verifiers.extract import before_stop
 from assay.verifiers.outcome import Question
 from assay.verifiers.registry import judge, kind_of
@@ -57,18 +58,7 @@ class Worker:
         assert self._process.stdout is not None
         self._questions, self._replies = self._process.stdin, self._process.stdout
         self._reader = LineReader(self._replies.fileno())
-        try:
-            started = self._reader.line(_START_LIMIT_MS)
-        except EOFError as death:
-            raise StageError(
-                f"verifier worker: it ended with code {self._process.wait()} while starting. Raise memory_limit_bytes "
-                f"({memory_limit_bytes}), or run `python -m assay.verifiers.worker {memory_limit_bytes}` to see why"
-            ) from death
-        if started is None:
-            self.kill()
-            raise StageError(
-                f"verifier worker: not ready after {_START_LIMIT_MS / 1000:.0f} s. Free this machine's processors"
-            )
+        self._memory_limit_bytes, self._ready = memory_limit_bytes, False
 
     @property
     def pid(self) -> int:
@@ -79,13 +69,31 @@ class Worker:
 
         Raises:
             EOFError, BrokenPipeError: the worker is dead, or so late that it must be.
+            StageError: it does not start.
         """
+        if not self._ready:
+            self._wait_until_ready()
         message = {"pred": question.pred, "gold": question.gold, "limit_s": limit_s}
         self._questions.write(json.dumps(message).encode() + b"\n")
         reply = self._reader.line(limit_s * 1000 + _SUPERVISOR_MARGIN_MS)
         if reply is None:
             raise EOFError
         return dict(json.loads(reply))
+
+    def _wait_until_ready(self) -> None:
+        try:
+            started = self._reader.line(_START_LIMIT_MS)
+        except EOFError as death:
+            raise StageError(
+                f"verifier worker: it ended with code {self._process.wait()} while starting. Raise memory_limit_bytes "
+                f"({self._memory_limit_bytes}), or run `python -m assay.verifiers.worker {self._memory_limit_bytes}` "
+                "to see why"
+            ) from death
+        if started is None:
+            raise StageError(
+                f"verifier worker: not ready after {_START_LIMIT_MS / 1000:.0f} s. Free this machine's processors"
+            )
+        self._ready = True
 
     def kill(self) -> None:
         self._process.kill()
@@ -137,8 +145,10 @@ class VerifierPool:
             worker.kill()
         self._reset()
 
-    def start(self) -> None:
-        """Starts one worker now, which takes a second, so that no question waits for it."""
+    def start(self, verifiers: Iterable[Verifier] = (SYMBOLIC,)) -> None:
+        """Starts a worker if one of the verifiers may ask it. It gets ready, which takes a second, on its own."""
+        if not any(isinstance(verifier, MathVerifier) and verifier.equality == "symbolic" for verifier in verifiers):
+            return
         worker = self._idle.get()
         try:
             worker = worker or Worker(self.memory_limit_bytes)

@@ -55,10 +55,10 @@ def pieces(answer: Answer) -> Pieces:
             return ALL
         case Formula("∅"):
             return ()
-        case Formula(text):
-            return (Piece(_end(text, -1), _end(text, 1)),)
-        case Group("{" | "⦃" | "", _, parts):
-            return _joined(piece for part in parts for piece in pieces(part))
+        case Formula():
+            return (_number(answer),)
+        case Group("{" | "⦃", _, parts):
+            return _joined(_number(part) for part in parts)
         case Group("(" | "[" as opening, ")" | "]" as closing, (Formula(low), Formula(high))):
             return _joined([Piece(_end(low, 1 if opening == "(" else -1), _end(high, -1 if closing == ")" else 1))])
         case Combination(sign, parts) if len(parts) <= _MAX_PIECES:
@@ -67,6 +67,12 @@ def pieces(answer: Answer) -> Pieces:
             return _without(ALL, pieces(Formula(value)))
         case _:
             raise NotReal
+
+
+def _number(answer: Answer) -> Piece:
+    if not isinstance(answer, Formula):
+        raise NotReal
+    return Piece(_end(answer.text, -1), _end(answer.text, 1))
 
 
 def _end(text: str, side: int) -> End:

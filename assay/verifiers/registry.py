@@ -24,7 +24,7 @@ from typing import Any, Protocol, cast
 from assay.contracts.errors import AssayError
 from assay.contracts.records import Verdict
 from assay.contracts.verifier import Verifier
-from assay.verifiers.outcome import Question
+from assay.verifiers.outcome import UNPARSEABLE, Question
 
 KINDS: Mapping[str, str] = {
     "math": "maths",
@@ -35,6 +35,8 @@ KINDS: Mapping[str, str] = {
     "judge": "endpoint",
 }
 """Kind -> its module in this room."""
+LONGEST_CHARS = 1_000_000
+"""Longer responses are not read: no token budget reaches this, and what reads them takes time by their length."""
 
 
 class Kind(Protocol):
@@ -75,7 +77,7 @@ def judge(verifier: Verifier, response: str, reference: str) -> Verdict | Questi
     """The verdict on one response, with version and duration. What raises is an `error`, never `wrong` (F19)."""
     kind, started = kind_of(verifier), perf_counter()
     try:
-        outcome = kind.judge(verifier, response, reference)
+        outcome = _too_long(response) or kind.judge(verifier, response, reference)
     except AssayError:
         raise
     except Exception as problem:  # noqa: BLE001 (the boundary of F19: the verifier failed, not the answer)
@@ -83,3 +85,10 @@ def judge(verifier: Verifier, response: str, reference: str) -> Verdict | Questi
     if isinstance(outcome, Question):
         return outcome
     return replace(outcome, version=kind.VERSION, seconds=perf_counter() - started)
+
+
+def _too_long(response: str) -> Verdict | None:
+    if len(response) <= LONGEST_CHARS:
+        return None
+    detail = f"the response has {len(response):,} characters; over {LONGEST_CHARS:,} are not read"
+    return replace(UNPARSEABLE, detail=detail)

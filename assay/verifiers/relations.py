@@ -2,7 +2,7 @@
 
 - ``x = 5`` equals ``5`` when the left side is a name (``x``, ``a_3``, ``f(x)``, ``|AB|``), not a formula (``2x =
   10``). Of a chain of equalities the first and the last member count; a calculation (``5 + 5 = 10``) is its result.
-- ``f^{-1}(x) = …`` is named as ``f(x)`` is.
+- ``f^{-1}(x) = …`` is named as ``f(x)`` is; ``f(x) = 2x`` and ``y = 2x`` are equal, ``x = 5`` and ``y = 5`` are not.
 - ``1 ≤ x ≤ 2`` and ``[1,2]``, ``x < 3`` and ``(−∞,3)``, ``|x| < 3`` and ``(−3,3)`` are equal.
 - Two equations are equal side by side, turned round, or when their differences of sides are proportional (x²/4 +
   y²/3 = 1 and x²/16 + y²/12 = 1/4); two inequalities likewise, where a negative factor turns the sign.
@@ -25,6 +25,7 @@ Compare = Callable[[Answer, Answer], Ternary]
 _NAME_LIKE = re.compile(r"(?=.*[A-Za-z])[A-Za-z\\|(){}_,':/ 0-9]{1,200}")
 _SUBSCRIPT = re.compile(r"_\s*(?:\{[^{}]*\}|\w)")
 _INVERSE = re.compile(r"\^\s*\{?\s*-\s*1\s*\}?")
+_FUNCTION_OF_X = re.compile(r"[A-Za-z]\s*\(\s*x\s*\)")
 _MIRRORED = {"(": ")", ")": "(", "[": "]", "]": "["}
 _FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
 
@@ -114,10 +115,23 @@ def _compare_relations(pred: Relation, gold: Relation, compare_parts: Compare) -
         return compare_parts(interval_pred, interval_gold)
     if all(map(_is_constant, (*pred.sides, *gold.sides))):
         return pred.signs == gold.signs and compare_parts(read(pred.sides[-1]), read(gold.sides[-1]))
+    pred, gold = _as_curves(pred, gold)
     agree = any_of(_sides_agree(pred, turned, compare_parts) for turned in (gold, _turned(gold)))
     if agree or len(pred.sides) != 2 or len(gold.sides) != 2:
         return agree
     return _proportional(pred, gold) or agree
+
+
+def _as_curves(*relations: Relation) -> tuple[Relation, ...]:
+    """``f(x) = …`` as ``y = …`` where the other equation is one for y."""
+    if all(relation.sides[0] != "y" for relation in relations):
+        return relations
+    return tuple(
+        Relation(("y", *relation.sides[1:]), relation.signs)
+        if _FUNCTION_OF_X.fullmatch(relation.sides[0])
+        else relation
+        for relation in relations
+    )
 
 
 def _variables(relation: Relation) -> frozenset[str]:

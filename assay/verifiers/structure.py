@@ -1,10 +1,13 @@
 """The parts of an answer: reads a cleaned answer into lists, tuples, sets, intervals, unions, matrices and relations.
 
+[[1,2],[3,4]]       Matrix, as are the environments, with a factor in front or not
 1, 2 and 3          Group without brackets; "and", "or" and ``;`` separate like commas, or separate groups
 (1,2)  ⦃1,2⦄  [0,1)  Group with its brackets (a tuple, a set, an interval: what it is shows in the comparison)
+cases               Group of equations, or of values with their conditions
 (0,1) ∪ (2,3)       Combination, as are ∩, ∖ and inequalities joined by "or" and "and"
-1 ± √2              Group of 1 + √2 and 1 − √2, also inside a list
-x ∈ [1,2]           the set alone
+1 ± √2              Group of 1 + √2 and 1 − √2, also inside a list; (±1, 0) of two tuples
+2:3:5               Group of 3/2 and 5/2
+x ∈ [1,2]           the set alone; ⦃x | x > 3⦄ is the condition
 a = 4, -8, -10      the list 4, −8, −10
 x + 1 < 2           Relation of two formulas; chains have more sides
 anything else       Formula
@@ -15,25 +18,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
+from assay.verifiers.memory import remembered
 from assay.verifiers.normalise import TEXT_CLOSE, TEXT_OPEN
 
 _OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
 _SIGNS = "=<>≤≥≠"
 _MAX_NESTING = 40
+_MAX_SIGNS = 3
 _WORD = r"(?:and|or)"
 _SEPARATOR_WORD = re.compile(rf"{TEXT_OPEN}\s*(?:,\s*)?{_WORD}\s*{TEXT_CLOSE}|,?\s*(?<![A-Za-z\\]){_WORD}(?![A-Za-z])")
-_STRUCTURED = re.compile(r"[,;∪∩∖∈=<>≤≥≠±∓⦃⟨\[ℝ∅]|\\begin|(?<![A-Za-z\\])(?:and|or|all)(?![A-Za-z])", re.IGNORECASE)
+_STRUCTURED = re.compile(
+    r"[,;∪∩∖∈=<>≤≥≠±∓⦃⟨\[ℝ∅]|:.*:|\\begin|(?<![A-Za-z\\])(?:and|or|all|solutions?|set)(?![A-Za-z])", re.IGNORECASE
+)
 _JOINING = {
     "∪": re.compile(rf"\s*,?\s*{TEXT_OPEN}?\s*(?<![A-Za-z\\])or(?![A-Za-z])\s*{TEXT_CLOSE}?\s*"),
     "∩": re.compile(rf"\s*,?\s*{TEXT_OPEN}?\s*(?<![A-Za-z\\])and(?![A-Za-z])\s*{TEXT_CLOSE}?\s*"),
 }
 _INEQUALITIES = "<>≤≥≠"
 _ALL_REALS = re.compile(rf"{TEXT_OPEN}?\s*(?:all\s+reals|all\s+real\s+numbers)\s*{TEXT_CLOSE}?", re.IGNORECASE)
+_NOTHING = re.compile(rf"{TEXT_OPEN}?\s*(?:no (?:real )?solutions?|(?:the )?empty set)\s*{TEXT_CLOSE}?", re.IGNORECASE)
+_BUILDER = re.compile(r"^⦃\s*[A-Za-z]\s*(?:∈\s*ℝ\s*)?[|:](.+)⦄$")
+_ALIGNED = re.compile(r"&\s*(?=[=<>≤≥])|(?<==)\s*&")
+_IF = re.compile(rf"^{TEXT_OPEN}\s*(?:if|for|when)\s*{TEXT_CLOSE}\s*")
+_RATIO = re.compile(r"(?!\d{1,2}:[0-5]\d:[0-5]\d$)[^:=<>≤≥≠]+(?::[^:=<>≤≥≠]+){2,}")
+_LESS_A_SET = re.compile(r"(?<=[)\]⦄ℝ])\s*-\s*(?=⦃)|(?<=ℝ)\s*-\s*(?=[(\[])")
 _CASES = re.compile(r"^⦃?\s*\\begin\{(cases|aligned|gathered)\}(?:\{[lcr| ]*\})?(.*)\\end\{\1\}\s*⦄?$", re.DOTALL)
 _MEMBERSHIP = re.compile(r"^[^∈=<>≤≥]{1,20}∈\s*(?=[(\[⦃ℝ∅])")
-_MATRIX = re.compile(r"^\\begin\{([pbvBV]?(?:small)?matrix|array)\}(?:\{[lcr| ]*\})?(.*)\\end\{\1\}$", re.DOTALL)
+_MATRIX = re.compile(
+    r"^((?:[^=,;&\\]|\\frac|\\sqrt|\\pi){0,60}?)"
+    r"\\begin\{([pbB]?(?:small)?matrix|array)\}(?:\{[lcr| ]*\})?(.*)\\end\{\2\}$",
+    re.DOTALL,
+)
 _ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?")
 
 
@@ -81,28 +97,36 @@ class Relation:
 Answer = Formula | Group | Combination | Matrix | Relation
 
 
-@lru_cache(maxsize=4_096)
+@remembered
 def read(text: str) -> Answer:
     """The structure of a cleaned answer; one nested deeper than any answer is counts as one formula."""
     text = _peel(text.strip())
     if not _STRUCTURED.search(text):
         return Formula(text)
-    if _nesting(text) > _MAX_NESTING:
+    if max(_nesting(text), text.count("\\begin")) > _MAX_NESTING:
         return Formula(text)
-    if matrix := _MATRIX.match(text):
-        return _read_matrix(matrix[2])
-    if (cases := _CASES.match(text)) and "&" not in cases[2].replace("&=", "="):
-        return _read_cases(cases[2].replace("&=", "="))
+    if (matrix := _MATRIX.match(text)) and "\\begin" not in matrix[3]:
+        return _read_matrix(matrix[1], matrix[3])
+    if cases := _CASES.match(text):
+        return _read_cases(_ALIGNED.sub("", cases[2]))
+    if (builder := _BUILDER.match(text)) and any(sign in builder[1] for sign in _SIGNS):
+        return read(builder[1])
     text = _MEMBERSHIP.sub("", text)
-    if text.replace(" ", "") in ("⦃⦄", "ℝ", "(-∞,∞)") or _ALL_REALS.fullmatch(text):
-        return Formula("∅" if "⦃" in text else "ℝ")
+    if text.replace(" ", "") in ("ℝ", "(-∞,∞)") or _ALL_REALS.fullmatch(text):
+        return Formula("ℝ")
+    if text.replace(" ", "") == "⦃⦄" or _NOTHING.fullmatch(text):
+        return Formula("∅")
     if combination := _combination(text):
         return combination
     if parts := _list(text):
-        return Group("", "", _without_name(tuple(parts)))
+        return _listed(_without_name(tuple(parts)))
+    if ("±" in text or "∓" in text) and "⦃" not in text and text[0] != "{":
+        return _listed(tuple(map(read, _signed(text))))
+    if _RATIO.fullmatch(text):
+        return _read_ratio(text)
     if _enclosed(text) and (not _is_plainly_bracketed(text) or len(split_top(text[1:-1], ",;")) > 1):
         return _read_bracket(text)
-    return _read_relation(text) or _read_formula(text)
+    return _read_relation(text) or Formula(text)
 
 
 # Brackets
@@ -171,6 +195,7 @@ def _peel_all_but_few(text: str) -> str:
 
 
 def _combination(text: str) -> Combination | None:
+    text = _LESS_A_SET.sub("∖", text)
     for sign in "∪∩∖":
         if sign in text and len(parts := split_top(text, sign)) > 1:
             return Combination(sign, tuple(map(read, parts)))
@@ -205,24 +230,43 @@ def _spliced(parts: Iterable[Answer]) -> list[Answer]:
 
 def _without_name(parts: tuple[Answer, ...]) -> tuple[Answer, ...]:
     first = parts[0]
-    if isinstance(first, Relation) and first.signs == ("=",) and not any(isinstance(p, Relation) for p in parts[1:]):
-        return (read(first.sides[1]), *parts[1:])
-    return parts
+    if not isinstance(first, Relation) or any(isinstance(part, Relation) for part in parts[1:]):
+        return parts
+    if first.signs == ("≠",):
+        return (first, *(Relation((first.sides[0], p.text), ("≠",)) for p in parts[1:] if isinstance(p, Formula)))
+    return (read(first.sides[1]), *parts[1:]) if first.signs == ("=",) else parts
 
 
-def _read_bracket(text: str) -> Group:
+def _listed(parts: tuple[Answer, ...]) -> Answer:
+    """A list; what x is not it is not altogether."""
+    excluding = all(isinstance(part, Relation) and part.signs == ("≠",) for part in parts)
+    return Combination("∩", parts) if excluding else Group("", "", parts)
+
+
+def _read_bracket(text: str) -> Group | Matrix:
     inner = text[1:-1]
     separator = ";" if len(split_top(inner, ";")) > 1 else ","
-    return Group(text[0], text[-1], tuple(_spliced(read(part) for part in split_top(inner, separator) if part)))
+    parts = tuple(_spliced(read(part) for part in split_top(inner, separator) if part))
+    rows = [part.parts for part in parts if isinstance(part, Group) and part.opening == text[0] == "["]
+    return Matrix(tuple(rows)) if 1 < len(rows) == len(parts) else Group(text[0], text[-1], parts)
 
 
-def _read_matrix(body: str) -> Matrix:
-    rows = [row for row in _ROW_END.split(body.replace("\\hline", "")) if row.strip()]
-    return Matrix(tuple(tuple(map(read, split_top(row, "&"))) for row in rows))
+def _read_matrix(factor: str, body: str) -> Matrix:
+    rows = [split_top(row, "&") for row in _ROW_END.split(body.replace("\\hline", "")) if row.strip()]
+    return Matrix(tuple(tuple(read(f"{factor}({entry})" if factor else entry) for entry in row) for row in rows))
 
 
 def _read_cases(body: str) -> Group:
-    return Group("", "", tuple(read(row.strip(" ,")) for row in _ROW_END.split(body) if row.strip()))
+    """Equations under one brace; or values with their conditions, each a pair."""
+    rows = [[_IF.sub("", part.strip(" ,")) for part in split_top(row, "&")] for row in _ROW_END.split(body)]
+    parts = [read(row[0]) if len(row) == 1 else Group("⟨", "⟩", tuple(map(read, row))) for row in rows if any(row)]
+    return Group("", "", tuple(parts))
+
+
+def _read_ratio(text: str) -> Group:
+    """``2:3:5`` as its quotients 3/2 and 5/2."""
+    first, *others = split_top(text, ":")
+    return Group(":", ":", tuple(Formula(f"({other})/({first})") for other in others))
 
 
 def _read_relation(text: str) -> Relation | None:
@@ -231,9 +275,11 @@ def _read_relation(text: str) -> Relation | None:
     return Relation(sides, signs) if len(sides) > 1 and len(signs) == len(sides) - 1 and all(sides) else None
 
 
-def _read_formula(text: str) -> Answer:
-    if "±" not in text and "∓" not in text:
-        return Formula(text)
-    upper = text.replace("±", "+").replace("∓", "-")
-    lower = text.replace("±", "-").replace("∓", "+")
-    return Group("", "", (Formula(upper), Formula(lower)))
+def _signed(text: str) -> list[str]:
+    """The values of ``a ± b``: every sign is chosen by itself, unless there is a ``∓`` or there are many."""
+    if "∓" in text or text.count("±") > _MAX_SIGNS:
+        return [text.replace("±", plus).replace("∓", minus) for plus, minus in ("+-", "-+")]
+    values = [text]
+    for _ in range(text.count("±")):
+        values = [value.replace("±", sign, 1) for value in values for sign in "+-"]
+    return values

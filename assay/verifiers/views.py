@@ -21,9 +21,9 @@ def views(verifier: Verifier) -> dict[str, Verifier]:
             return {mode: ChoiceVerifier(mode=mode) for mode in ("anchor", "simple")}
         case ChoiceVerifier():
             return {mode: ChoiceVerifier(mode=mode) for mode in ("legacy", "word_boundary")}
-        case InstructionsVerifier(suite=suite):
+        case InstructionsVerifier():
             return {
-                f"{scope}_{reading}": InstructionsVerifier(suite=suite, scope=scope, reading=reading)
+                f"{scope}_{reading}": verifier.model_copy(update={"scope": scope, "reading": reading})
                 for scope in ("prompt", "instruction")
                 for reading in ("strict", "loose")
             }

@@ -32,6 +32,17 @@ sidecar.istio.io/inject: "false"
 {{- end -}}
 {{- end }}
 
+{{/* The profile of system calls: the runtime's default, or one of the node's own. */}}
+{{- define "assay.seccomp" -}}
+seccompProfile:
+{{- with .Values.security.seccompProfile }}
+  type: Localhost
+  localhostProfile: {{ . }}
+{{- else }}
+  type: RuntimeDefault
+{{- end }}
+{{- end }}
+
 {{/* `restricted` Pod Security: the pod's half and the container's half. */}}
 {{- define "assay.podSecurity" -}}
 runAsNonRoot: true
@@ -39,8 +50,7 @@ runAsUser: {{ .Values.security.runAsUser }}
 runAsGroup: {{ .Values.security.runAsGroup }}
 fsGroup: {{ .Values.security.fsGroup }}
 fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
+{{ include "assay.seccomp" . }}
 {{- end }}
 
 {{- define "assay.containerSecurity" -}}
@@ -49,8 +59,7 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
-seccompProfile:
-  type: RuntimeDefault
+{{ include "assay.seccomp" . }}
 {{- end }}
 
 {{/* Name of the claim of the model cache; empty without one. */}}

@@ -17,6 +17,7 @@ import pytest
 
 from assay.contracts.errors import StageError
 from assay.contracts.records import Verdict
+from assay.contracts.verifier import STRICT, Gsm8kVerifier
 from assay.verifiers import VerifierPool
 from assay.verifiers.outcome import Question
 
@@ -87,11 +88,18 @@ def test_the_call_after_a_kill_costs_what_any_call_costs(pool: VerifierPool) -> 
 
 
 def test_a_worker_can_be_started_before_it_is_asked(pool: VerifierPool) -> None:
+    started = time.monotonic()
     pool.start()
+    assert time.monotonic() - started < 0.5, "it gets ready on its own"
     (worker,) = pool.worker_pids
     pool.start()
     assert pool.settle([EASY])[0].status == "correct"
     assert pool.worker_pids == [worker]
+
+
+def test_no_worker_is_started_for_verifiers_that_ask_none(pool: VerifierPool) -> None:
+    pool.start([STRICT, Gsm8kVerifier()])
+    assert pool.worker_pids == []
 
 
 def test_a_killed_comparison_is_an_error_and_is_replaced(pool: VerifierPool) -> None:

@@ -51,6 +51,9 @@ SURFACE = {
     "store verify": ["refs", "--root"],
     "store gc": ["--root", "--keep-days", "--keep", "--grace-hours", "--yes"],
     "store cp": ["refs", "--to", "--root", "--alone"],
+    "task list": ["--tasks"],
+    "task show": ["task", "--tasks", "--count"],
+    "task lm-eval": ["task", "--out", "-o", "--split", "--tasks", "--count"],
     "report": ["config", "overrides", "--root", "--out", "--profile", "--open"],
     "compare": ["first", "second"],
     "verify": [

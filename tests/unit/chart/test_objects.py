@@ -86,6 +86,15 @@ def test_every_pod_is_restricted(everything: Objects) -> None:
         assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
 
 
+def test_a_profile_of_the_nodes_own_lets_programs_be_judged(render: Render) -> None:
+    """Bubblewrap needs namespaces, which the runtime's profile refuses; Pod Security `restricted` allows both kinds."""
+    values = ("--values", str(CHART / "ci" / "everything-values.yaml"))
+    for pod in pods(render(*values, "--set", "security.seccompProfile=profiles/assay-sandbox.json")).values():
+        wanted = {"type": "Localhost", "localhostProfile": "profiles/assay-sandbox.json"}
+        assert pod["securityContext"]["seccompProfile"] == wanted
+        assert [container["securityContext"]["seccompProfile"] for container in pod["containers"]] == [wanted]
+
+
 def test_no_pod_takes_a_mesh_sidecar_that_would_outlive_it(everything: Objects) -> None:
     for template in templates(everything).values():
         assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"

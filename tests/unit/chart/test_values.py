@@ -14,6 +14,7 @@ from tests.unit.chart.conftest import CHART, KINDS, ROOT
 IMAGE = "registry.example.org/assay-cpu:0.1.0"
 SCHEMA = {
     "nightly.enable=true": "at '/nightly': additional properties 'enable' not allowed",
+    "security.seccompProfile=/etc/x.json": "at '/security/seccompProfile': '/etc/x.json' does not match pattern",
     "quota.hard.pods=8": "at '/quota/hard/pods': got number, want string",
     "profile.pods.train.memory=64GB": "at '/profile/pods/train/memory': '64GB' does not match pattern",
     "profile.pods.train.gpus=4": "at '/profile/pods/train': additional properties 'gpus' not allowed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -81,7 +82,7 @@ def test_a_verdict_says_what_was_read_and_how(verdicts: list[dict[str, Any]]) ->
     assert (verdicts[0]["extracted"], verdicts[0]["method"]) == ("12", "boxed")
     assert verdicts[0]["version"] >= 1
     assert verdicts[3]["detail"].startswith("not a request")
-    assert verdicts[6]["detail"] == "not a request: no 'gold' among id, response"
+    assert verdicts[6]["detail"] == "not a request: no 'gold' among id, response; --field says what is what"
 
 
 def test_the_summary_is_on_standard_error_alone(ended: subprocess.CompletedProcess[bytes]) -> None:
@@ -182,10 +183,10 @@ def test_a_task_brings_its_verifier_and_its_stop_strings(tmp_path: Path) -> None
 
 def test_the_verifier_of_a_task_that_no_folder_has_is_an_error_of_that_line(answers: Path) -> None:
     """F19."""
-    result = assay(answers, "--verifier", "task")
-    assert statuses(result.stdout) == ["error"] * 5
-    assert "there is no task None, whose verifier should judge" in result.stderr
-    assert "none could be judged" in result.stderr
+    output = answers.with_name("verdicts.jsonl")
+    with pytest.raises(DataError, match="not one response could be judged; line 1: there is no task None, whose"):
+        assay(answers, "--verifier", "task", "-o", output)
+    assert statuses(output.read_text()) == ["error"] * 5
 
 
 def test_two_verifiers_side_by_side(answers: Path, tmp_path: Path) -> None:
@@ -236,6 +237,99 @@ def test_the_file_that_is_read_is_not_written_over(answers: Path) -> None:
     with pytest.raises(InputError, match="is also read"):
         assay(answers, "-o", answers)
     assert answers.read_text() == before
+
+
+ROWS = [{"id": place, "response": text, "gold": "12"} for place, text in enumerate(["12", "13", "So 12."])]
+
+
+def written(path: Path) -> Path:
+    if path.suffix == ".json":
+        path.write_text(json.dumps(ROWS, indent=1))
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in ROWS).encode()))
+    else:
+        path.write_text("id,response,gold\n" + "".join(f"{row['id']},{row['response']},12\n" for row in ROWS))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl.gz", "a.csv"])
+def test_other_kinds_of_file(tmp_path: Path, name: str) -> None:
+    result = assay(written(tmp_path / name), "--verifier", "flexible")
+    assert statuses(result.stdout) == ["correct", "wrong", "correct"]
+    assert [str(json.loads(line)["id"]) for line in result.stdout.splitlines()] == ["0", "1", "2"]
+    assert "3 responses judged by flexible" in result.stderr
+
+
+def test_a_json_array_of_other_records_is_refused_with_what_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"output": "4", "target": "4"}]')
+    with pytest.raises(DataError, match=r"no column 'response' and no column 'gold'; its columns are output, target"):
+        assay(tmp_path / "a.json")
+
+
+def test_lines_that_are_not_utf_8_are_errors_with_file_line_and_byte(answers: Path) -> None:
+    """Never read as UTF-16 or skipped; a byte order mark is no part of the text."""
+    other = answers.with_name("other.jsonl")
+    good = json.dumps({"id": 1, "response": "caf\u00e9 \\boxed{4}", "gold": "4"}, ensure_ascii=False)
+    other.write_bytes(b"\xef\xbb\xbf" + good.encode() + b"\n" + good.encode("latin-1") + b"\n" + b"\xff\xfe\x00\n")
+    result = assay(answers, other, "--verifier", "strict")
+    assert statuses(result.stdout)[5:] == ["correct", "error", "error"]
+    details = [json.loads(line)["detail"] for line in result.stdout.splitlines()[6:]]
+    assert details[0] == "not a request: byte 27 of the line, 0xe9, is not UTF-8"
+    assert "first error: other.jsonl, line 2: not a request: byte 27 of the line, 0xe9, is not UTF-8" in result.stderr
+
+
+def test_a_file_without_a_line_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    result = assay(tmp_path / "a.jsonl")
+    assert (result.stdout, result.stderr) == ("", "there are no responses in it\n")
+
+
+def test_a_field_may_lie_inside_another_and_a_whole_solution_of_gsm8k_is_its_answer(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    row = {"row": {"answer": "9 + 9 = <<9+9=18>>18\n#### 18"}, "out": ["It is 18."], "full": "so $\\boxed{18}$"}
+    path.write_text(json.dumps(row) + "\n")
+    assert statuses(assay(path, "--field", "gold=row.answer", "--field", "response=out.0", "-q").stdout) == ["correct"]
+    assert statuses(assay(path, "--field", "gold=full|boxed", "--field", "response=out.0", "-q").stdout) == ["correct"]
+
+
+def sample(response: str, filter_name: str, **doc: Any) -> str:
+    """A line as lm_eval 0.4.13 logs it."""
+    row = {
+        "doc_id": 7, "doc": doc, "target": doc.get("answer", ""), "arguments": {}, "resps": [[response]],
+        "filtered_resps": ["?"], "filter": filter_name, "metrics": ["exact_match"], "exact_match": 0.0,
+    }  # fmt: skip
+    return json.dumps(row) + "\n"
+
+
+def test_samples_that_lm_eval_logged_are_judged_once_each_with_the_tasks_own_gold(tmp_path: Path) -> None:
+    path = tmp_path / "samples_gsm8k.jsonl"
+    doc = {"question": "9 + 9?", "answer": "9 + 9 = 18\n#### 18"}
+    path.write_text("".join(sample("The answer is 18.", name, **doc) for name in ("strict-match", "flexible-extract")))
+    for more in ((), ("--task", REPOSITORY / "configs/tasks/gsm8k.yaml")):
+        (verdict,) = map(json.loads, assay(path, *more, "-q").stdout.splitlines())
+        assert (verdict["id"], verdict["status"], verdict["extracted"]) == (7, "correct", "18")
+
+
+def test_a_record_with_a_field_called_filter_is_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"response": "4", "gold": "4", "filter": name}) + "\n" for name in "ab"))
+    assert statuses(assay(path, "-q").stdout) == ["correct", "correct"]
+
+
+def test_a_sample_of_lm_eval_brings_all_that_the_task_needs(tmp_path: Path) -> None:
+    path = tmp_path / "samples_aqua.jsonl"
+    path.write_text(sample("So it is B.", "none", question="2 + 2?", options=["A)3", "B)4"], correct="B"))
+    result = assay(path, "--task", REPOSITORY / "configs/tasks/aqua.yaml", "-q")
+    assert statuses(result.stdout) == ["correct"]
+
+
+def test_a_sample_with_several_responses_asks_which(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    row = json.loads(sample("", "none", answer="4")) | {"resps": [["4", "5"]]}
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=r"with 2 responses; choose one: --field response=resps\.0\.0"):
+        assay(path)
+    assert statuses(assay(path, "--field", "response=resps.0.1", "-q").stdout) == ["wrong"]
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])

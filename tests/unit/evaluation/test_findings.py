@@ -13,8 +13,8 @@ from assay.contracts.report import KnowledgeFormat
 from assay.evaluation.findings import CutAnswers, evaluation_findings
 
 
-def ablation(seeds: tuple[int, ...] = (0, 1)) -> AblationSpec:
-    task = {
+def ablation(seeds: tuple[int, ...] = (0, 1), **changes: Any) -> AblationSpec:
+    task = changes | {
         "name": "sums",
         "source": {"kind": "arithmetic", "levels": {"easy": [2, 1]}},
         "prompt": "{question}",
@@ -84,6 +84,16 @@ def test_one_seed_cannot_tell_an_arm_from_its_seed() -> None:
     """F29."""
     (finding,) = found(seeds=(3,))
     assert (finding.id, finding.failure) == ("F29/one-seed", "F29")
+
+
+def test_a_budget_of_its_own_in_evaluation_is_named() -> None:
+    """F11: a difference between training and evaluation that is meant is told all the same."""
+    given = ablation(max_evaluation_tokens=64)
+    (finding,) = evaluation_findings(given, questions("sums", 100), [], [rates("base")])
+    assert (finding.id, finding.severity, finding.where) == ("F11/evaluation-budget", "info", "task sums")
+    assert finding.message == "answers may have 64 tokens in evaluation, 16 in training"
+    same = ablation(max_evaluation_tokens=16)
+    assert evaluation_findings(same, questions("sums", 100), [], [rates("base")]) == []
 
 
 def test_format_lost_while_knowledge_stays_is_drift() -> None:

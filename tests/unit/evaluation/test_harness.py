@@ -12,6 +12,7 @@ from assay.contracts.seeds import derive
 from assay.evaluation.harness import SamplerLM
 from assay.evaluation.run import evaluate
 from assay.evaluation.tasks import EvaluationTask
+from assay.sampling.requests import request_for
 
 
 def run(sampler, tokenizer, tasks, spec, **options):
@@ -61,6 +62,15 @@ def test_budget_stop_strings_and_temperature_are_the_tasks(sampler, tokenizer, s
     asked = {(request.max_tokens, request.stop, request.temperature) for request in sampler.requests}
     stop = ("\n\n", "Question:")
     assert asked == {(48, stop, 0.0), (48, stop, 0.7), (9, (), 0.0), (9, (), 0.7)}
+
+
+def test_evaluation_has_the_tasks_budget_for_evaluation_and_training_keeps_its_own(sampler, tokenizer, sums, spec):
+    """F11: the one budget that training and evaluation may not share, end to end."""
+    longer = sums.spec.model_copy(update={"max_evaluation_tokens": 200})
+    run(sampler, tokenizer, [EvaluationTask(longer, sums.rows, longer.prompt_digest())], spec)
+    assert {request.max_tokens for request in sampler.requests} == {200}
+    assert request_for(sums.rows[0], longer, 1.0, 0).max_tokens == 48
+    assert longer.prompt_digest() != sums.spec.prompt_digest()
 
 
 def test_progress_counts_every_sequence(sampler, tokenizer, sums, words, spec):

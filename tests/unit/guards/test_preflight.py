@@ -192,6 +192,15 @@ def test_a_question_asked_word_for_word_warns_and_shared_words_do_when_they_are_
     assert found.severity == severity
 
 
+def test_rows_of_the_hub_that_may_move_are_a_warning_with_what_to_write() -> None:
+    source = {"kind": "hub", "name": "some/set", "question": "{q}", "answer": "a"}
+    task = task_of(source=source)
+    (found,) = preflight.moving_data(task, {"train": "a" * 64, "heldout": "b" * 64})
+    assert (found.id, found.severity, found.where) == ("moving-data", "warning", "task sums: source.revision")
+    assert f"{{train: {'a' * 64}, heldout: {'b' * 64}}}" in found.message
+    assert preflight.moving_data(task, {}) == []
+
+
 def test_prompts_that_differ_by_a_byte_are_an_error_with_the_place() -> None:
     """F05: `Question: …\\nAnswer:` in training, `Problem:\\n…\\n\\nSolution:` at evaluation."""
     ours = {"sums/1": "Question: x\nAnswer:", "sums/2": "Question: y\nAnswer:"}

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -98,3 +99,24 @@ def test_the_shared_parts_are_the_same_in_every_role(images: Path) -> None:
         ]
 
     assert shared("cpu") == shared("train") == shared("infer")
+
+
+def test_nltks_data_is_taken_out_of_the_wheel_and_nothing_else(images: Path, tmp_path: Path) -> None:
+    """/venv/nltk_data is where NLTK looks by itself: below sys.prefix."""
+    inside = "llama_index/core/_static/nltk_cache/"
+    kept = ["tokenizers/punkt_tab/english/collocations.tab", "corpora/stopwords/english"]
+    others = ["tokenizers/punkt_tab/dutch/collocations.tab", "corpora/stopwords.zip", "../escaped"]
+    (tmp_path / "wheels").mkdir()
+    with ZipFile(tmp_path / "wheels/a.whl", "w") as wheel:
+        for name in kept + others:
+            wheel.writestr(f"{inside}{name}", name)
+        wheel.writestr("llama_index/core/__init__.py", "")
+    target = tmp_path / "nltk_data"
+    subprocess.run([sys.executable, images / "nltk_data.py", tmp_path / "wheels", target], check=True)
+    found = {path.relative_to(target).as_posix(): path.read_text() for path in target.rglob("*") if path.is_file()}
+    assert found == {name: name for name in kept}
+
+
+def test_every_role_judges_instructions_with_the_same_data(containerfile: str) -> None:
+    assert "pip download --require-hashes --no-deps --dest /build/wheels -r /build/nltk.lock" in containerfile
+    assert "\nCOPY --from=language /nltk_data /venv/nltk_data\n" in containerfile

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from assay.contracts.ablation import AblationSpec, ModelSpec
-from assay.plan.resolve import locked_environment, model_digest, numeric_environment, resolve
+from assay.contracts.errors import InvariantError
+from assay.plan.resolve import check_environment, locked_environment, model_digest, numeric_environment, resolve
+from assay.verifiers.nltk_data import nltk_data
 
 
 def spec(path: Path | str, revision: str = "main") -> ModelSpec:
@@ -67,6 +72,40 @@ def test_resolving_pins_model_data_and_environment(load: Callable[..., AblationS
     assert set(pinned.data_digests) == {"sums"}
     assert pinned.environment == numeric_environment()
     assert resolve(given) == pinned
+
+
+def test_what_decides_a_verdict_and_is_no_package_is_pinned_where_it_judges(load: Callable[..., AblationSpec]) -> None:
+    """The tests of a program run under this Python; NLTK's data says where a sentence ends."""
+
+    def judged_by(kind: str) -> AblationSpec:
+        return load(edit_task=lambda task: task.update(verifier={"kind": kind}))
+
+    def extra(spec: AblationSpec) -> dict[str, str]:
+        return dict(resolve(spec).environment.items() - numeric_environment().items())
+
+    assert extra(judged_by("math")) == {}
+    assert extra(judged_by("code")) == {"python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+    assert extra(judged_by("instructions")) == nltk_data()
+    with pytest.raises(InvariantError, match=r"python 3\.\d+, not 2\.7"):
+        check_environment({"python": "2.7"})
+    part = {"kind": "verifier", "verifier": {"kind": "code"}, "weight": 1.0}
+    in_the_reward = load(lambda ablation: ablation["arms"]["hot"].update(reward_weights={"code": part}))
+    assert extra(in_the_reward).keys() == {"python"}
+
+
+def test_nltks_data_is_known_by_what_checks_read(tmp_path: Path) -> None:
+    """In a process of its own, since NLTK reads NLTK_DATA when it is imported."""
+    pytest.importorskip("nltk")
+    folder = tmp_path / "tokenizers/punkt_tab/english"
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-c", "from assay.verifiers.nltk_data import nltk_data; print(nltk_data())"]
+
+    def told(words: str) -> str:
+        (folder / "collocations.tab").write_text(words)
+        return subprocess.check_output(command, env=os.environ | {"NLTK_DATA": str(tmp_path)}, text=True)
+
+    assert told("a\tb") == told("a\tb") != told("a\tc")
+    assert told("a\tb").startswith("{'nltk-data': '")
 
 
 def test_a_lock_pins_the_same_environment_as_is_installed_from_it(tmp_path: Path) -> None:

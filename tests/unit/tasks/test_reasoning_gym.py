@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +15,14 @@ from assay.contracts.ablation import TaskUse
 from assay.contracts.errors import DataError, SpecError
 from assay.contracts.records import Problem
 from assay.contracts.task import ReasoningGymSource, TaskSpec
-from assay.contracts.verifier import STRICT
-from assay.tasks.reasoning_gym import generate
+from assay.contracts.verifier import STRICT, SYMBOLIC
+from assay.tasks.reasoning_gym import REFUSED, generate
 from assay.tasks.splits import split_problems
 from assay.verifiers import check_gold, verify
 
 pytest.importorskip("reasoning_gym", reason="pip install reasoning-gym==0.1.25")
+
+WORKER = Path(__file__).parents[3] / "assay/tasks/gym_worker.py"
 
 LEVELS = {
     "easy": {"min_terms": 2, "max_terms": 2, "min_digits": 3, "max_digits": 3},
@@ -97,3 +104,48 @@ def test_settings_that_the_data_set_refuses_are_named(settings: dict[str, int]) 
 def test_another_version_of_the_package_is_refused() -> None:
     with pytest.raises(DataError, match=r"reasoning-gym 0\.\S+ is installed, and the source names 9\.9"):
         generate(source(version="9.9"), "gym", "train", 1)
+
+
+@pytest.mark.parametrize("dataset", sorted(REFUSED))
+def test_a_data_set_that_no_task_can_be_made_of_is_refused_before_it_is_drawn_from(dataset: str) -> None:
+    """`codeio` would run programs and write files here; others have no answer to compare with."""
+    with pytest.raises(SpecError, match=rf"source\.dataset: no {dataset}: it"):
+        generate(source(dataset=dataset, levels={"all": {}}), "gym", "train", 1)
+
+
+def test_a_data_set_that_draws_from_sets_and_global_generators_is_the_same_in_every_process() -> None:
+    """Left to itself, `ransom_note` gives other questions to another PYTHONHASHSEED."""
+    chosen = source(dataset="ransom_note", levels={"all": {}})
+    assert generate(chosen, "gym", "train", 3) == generate(chosen, "gym", "train", 3)
+
+
+EVERY = """
+import json, runpy, sys
+from pathlib import Path
+from reasoning_gym.factory import DATASETS
+drawn = runpy.run_path(sys.argv[1])["drawn"]
+items = {name: [drawn(name, {}, seed) for seed in (1, 2)] for name in sorted(DATASETS.keys() - set(sys.argv[2:]))}
+print("\\n" + json.dumps({"items": items, "files": [path.name for path in Path().iterdir()]}))
+"""
+
+
+def everything(folder: Path) -> dict[str, Any]:
+    """Two questions of every data set as `gym_worker` writes them, and the files that this leaves."""
+    folder.mkdir()
+    command = [sys.executable, "-c", EVERY, str(WORKER), *REFUSED]
+    told = subprocess.check_output(command, cwd=folder, env=os.environ | {"PYTHONHASHSEED": "0"}, text=True)
+    found: dict[str, Any] = json.loads(told.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+def test_every_data_set_is_the_same_in_every_process_writes_no_file_and_has_golds_that_are_accepted(
+    tmp_path: Path,
+) -> None:
+    first, second = everything(tmp_path / "1"), everything(tmp_path / "2")
+    assert first == second
+    assert first["files"] == []
+    assert len(first["items"]) == 106 - len(REFUSED)
+    golds = [item["answer"] for items in first["items"].values() for item in items]
+    assert "" not in golds
+    assert check_gold(SYMBOLIC, golds) == []

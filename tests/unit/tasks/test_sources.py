@@ -82,6 +82,19 @@ def test_a_row_without_gold_is_kept_for_the_splits_to_count(tmp_path: Path) -> N
     assert [problem.gold for problem in problems_of(tmp_path / "a.jsonl", rows)] == ["1", "", ""]
 
 
+def test_a_gap_that_pandas_writes_as_nan_is_no_gold(tmp_path: Path) -> None:
+    assert problems_of(tmp_path / "a.jsonl", [{"q": "x", "a": float("nan")}])[0].gold == ""
+    with pytest.raises(DataError, match="field 'q' is missing or null"):
+        problems_of(tmp_path / "a.jsonl", [{"q": float("nan"), "a": 1}])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
+def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, name: str) -> None:
+    text = {"a.jsonl": '{"q": "x", "a": "1"}', "a.json": '[{"q": "x", "a": "1"}]', "a.csv": "q,a\nx,1"}[name]
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert [problem.gold for problem in load_problems(file_task(tmp_path / name).source, "quiz", "train", 0)] == ["1"]
+
+
 def test_a_digest_id_depends_on_the_question_and_not_on_its_place(tmp_path: Path) -> None:
     rows = [{"q": "x", "a": "1"}, {"q": "y", "a": "2"}]
     ids = {problem.question: problem.id for problem in problems_of(tmp_path / "a.jsonl", rows)}
@@ -90,7 +103,9 @@ def test_a_digest_id_depends_on_the_question_and_not_on_its_place(tmp_path: Path
 
 def test_two_rows_under_one_id_are_refused(tmp_path: Path) -> None:
     rows = [{"q": "x", "a": "1", "i": "Q-1"}, {"q": "y", "a": "2", "i": "q 1"}]
-    with pytest.raises(DataError, match="quiz/q_1"):
+    with pytest.raises(
+        DataError, match=r"a\.jsonl:2: the id 'quiz/q_1' is that of .*a\.jsonl:1 too\. Make the ids differ"
+    ):
         problems_of(tmp_path / "a.jsonl", rows, id="i")
 
 
@@ -121,11 +136,15 @@ def test_a_missing_file_is_named_as_declared_and_as_found(tmp_path: Path, monkey
         ("a.csv", "q,a", "there are no rows in it"),
         ("a.csv", 'q,a\nx,1\n"y",2,3\n', r"a\.csv:3: 3 values under 2 columns"),
         ("a.csv", 'q,a\n"x"y,1\n', r"a\.csv:2: not CSV"),
+        ("a.csv", "q,a,q\nx,1,y", r"a\.csv:1: 1 columns share a name: q"),
+        ("a.csv", "q,a\n\xe9,1\n", r"a\.csv:2: not UTF-8 text: the byte 0xe9"),
+        ("a.jsonl", '{"q": 1, "a": 1}\n{"q": "\xe9"}', r"a\.jsonl:2: not UTF-8 text: the byte 0xe9"),
+        ("a.jsonl", "[" * 100_000, r"a\.jsonl:1: not JSON: maximum recursion"),
         ("a.parquet", "PAR2", "not a Parquet file"),
     ],
 )
 def test_a_malformed_file_is_refused_with_the_place(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="latin-1")
     task = file_task(tmp_path / name)
     with pytest.raises(DataError, match=message):
         load_problems(task.source, "quiz", "train", 0)

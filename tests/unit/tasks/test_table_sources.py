@@ -13,11 +13,11 @@ import pytest
 
 from assay.contracts.ablation import TaskUse
 from assay.contracts.errors import DataError
-from assay.contracts.task import HubSource, TaskSpec
+from assay.contracts.task import Digests, HubSource, TaskSpec
 from assay.storage import open_store
 from assay.tasks import load_task
 from assay.tasks.hub import read_split, rows_digest
-from assay.tasks.sources import load_problems
+from assay.tasks.sources import load_problems, moving_digests
 from assay.tasks.splits import split_problems
 from tests.unit.tasks.conftest import file_task, write_jsonl
 
@@ -92,6 +92,15 @@ def test_the_hubs_rows_have_a_digest(hub: HubSource) -> None:
         load_problems(other, "quiz", "train", 0)
 
 
+def test_rows_that_nothing_pins_are_given_their_digest_of_today(hub: HubSource) -> None:
+    today = {split: rows_digest(read_split(hub, name)) for split, name in (("train", "train"), ("heldout", "test"))}
+    assert moving_digests(hub) == today
+    half = hub.model_copy(update={"digest": Digests(train=today["train"])})
+    assert moving_digests(half) == {"heldout": today["heldout"]}
+    assert hub.model_copy(update={"digest": Digests(**today)}).moving == ()
+    assert hub.model_copy(update={"revision": "f" * 40}).moving == ()
+
+
 def test_a_file_with_another_digest_is_refused_with_the_one_found(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl")
     found = __import__("hashlib").sha256(path.read_bytes()).hexdigest()
@@ -121,11 +130,11 @@ def test_ids_of_math_are_subject_and_number_within_it(tmp_path: Path) -> None:
 
 def test_an_answer_may_be_a_json_object_of_fields(tmp_path: Path) -> None:
     rows = [{"q": "x", "ids": ["a:b"], "args": [{"n": None}], "more": ""}]
-    answer = {"instruction_id_list": "ids", "kwargs": "args", "setup": "more?", "fn_name": "gone?"}
+    answer = {"instruction_id_list": "ids", "kwargs": "args", "setup": "more?", "fn_name": "gone?", "all": "=x?"}
     task = file_task(write_jsonl(tmp_path / "a.jsonl", rows), answer=answer)
     (problem,) = load_problems(task.source, "quiz", "train", 0)
     assert json.loads(problem.gold) == {
-        "instruction_id_list": ["a:b"], "kwargs": [{"n": None}], "setup": "", "fn_name": None,
+        "instruction_id_list": ["a:b"], "kwargs": [{"n": None}], "setup": "", "fn_name": None, "all": "x?",
     }  # fmt: skip
 
 

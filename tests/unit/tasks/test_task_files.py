@@ -122,7 +122,8 @@ def test_a_row_of_the_data_set_becomes_a_problem(tmp_path: Path, name: str) -> N
     (problem,) = load_problems(task.source, name, "train", 0)
     assert problem.id.startswith(identity)
     assert shown in render(task, problem, TurnTokenizer(), shots_of(task, [problem], None))
-    assert (json.loads(problem.gold) if isinstance(gold, dict) else problem.gold) == gold
+    found = json.loads(problem.gold) if isinstance(gold, dict) else problem.gold
+    assert (found if name != "apps" else {key: found[key] for key in gold}) == gold
 
 
 class TurnTokenizer:

@@ -51,8 +51,8 @@ def test_every_policy_decides_its_examples_as_documented(options: dict[str, Any]
 
 
 def test_the_tables_were_read() -> None:
-    assert len(EXTRACTION) == 11
-    assert len(policies()) > 50
+    assert len(EXTRACTION) == 13
+    assert len(policies()) > 70
     assert {name for options, *_ in policies() for name in options} == {
         "percent", "units", "bases", "lists", "logs", "decimal_places",
     }  # fmt: skip

@@ -86,3 +86,36 @@ def test_cancellation_is_seen_through_and_not_mistaken_for_equality() -> None:
     residue, zero = compile_formula(r"\sqrt{10^{40}+1}-10^{20}"), compile_formula("0")
     assert not identity.same(residue, zero)
     assert identity.same(compile_formula(r"\sqrt{3+2\sqrt{2}}-\sqrt{2}-1"), zero)
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ("|x-1|", ["1-x", "x-1"]),
+        ("|x-100|", ["100-x", "x-100"]),
+        (r"\sqrt{(x-7)^2}", ["7-x", "x-7"]),
+        ("x|x|", ["x^2", "-x^2"]),
+        (r"⌊x⌋", ["x", "0", "1"]),
+    ],
+)
+def test_a_function_with_a_bend_is_none_of_its_branches(text: str, others: list[str]) -> None:
+    bent = compile_formula(text)
+    assert identity.same(bent, bent)
+    assert not any(identity.same(bent, compile_formula(other)) for other in others)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"\sin π", r"\cos\frac{π}{2}", r"\tan π", r"1+e^{iπ}", r"\sqrt{12}-2\sqrt{3}", r"\ln(\sqrt2\sqrt2/2)"],
+)
+def test_what_cancels_is_zero(text: str) -> None:
+    assert identity.same(compile_formula(text), compile_formula("0"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"\sin(10^{-200})", r"1-\cos(10^{-80})", r"e^{-600}", r"\ln(1+10^{-180})", r"\sqrt2+10^{-200}-\sqrt2",
+     r"\sin(π+10^{-100})"],
+)  # fmt: skip
+def test_what_is_tiny_is_not_zero(text: str) -> None:
+    assert not identity.same(compile_formula(text), compile_formula("0"))

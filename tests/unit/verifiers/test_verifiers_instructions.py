@@ -16,6 +16,7 @@ from assay.contracts.records import Verdict
 from assay.contracts.verifier import InstructionsVerifier
 from assay.verifiers import VerifierPool, instructions, registry
 from assay.verifiers.instruction_crew import CREW
+from assay.verifiers.views import own_name, views
 from tests.unit.verifiers.nltk_data import need, offer_wheel_cache
 
 
@@ -128,10 +129,6 @@ def test_a_reference_of_another_form_is_an_error(broken: str) -> None:
     assert "the reference" in verdict.detail
 
 
-def test_a_response_longer_than_any_budget_is_an_error() -> None:
-    assert "over 1,000,000 are not judged" in judged("a" * 1_000_001, BOTH).detail
-
-
 DRAWN = reference(
     ("keywords:letter_frequency", {"letter": "#", "let_frequency": 4, "let_relation": "at least"}),
     ("keywords:existence", None),
@@ -207,3 +204,13 @@ print(*checkers.follow("rlvr", "strict", ["language:response_language"], [{"lang
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     said = ["punkt_tab stopwords averaged_perceptron_tagger_eng", "True", "True"]
     assert (ran.returncode, ran.stdout.splitlines()) == (0, said), ran.stderr
+
+
+def test_the_views_differ_in_scope_and_reading_alone() -> None:
+    of_task = InstructionsVerifier(suite="ifbench", time_limit_s=33.0)
+    shown = views(of_task)
+    assert list(shown) == ["prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose"]
+    assert {(view.kind, view.suite, view.time_limit_s) for view in shown.values()} == {
+        ("instructions", "ifbench", 33.0)
+    }
+    assert own_name(of_task) == "prompt_strict"
