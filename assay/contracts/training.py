@@ -140,8 +140,8 @@ GuardMetric = Literal[
     "importance_ratio_mean", "importance_ratio_min", "importance_ratio_max", "importance_weight_mean",
     "importance_weight_min", "importance_weight_max", "importance_cut_share", "importance_effective_share",
     "value_loss", "value_explained", "value_grad_norm", "grad_norm", "grad_rms", "learning_rate", "padding_share",
-    "sample_s", "score_s", "update_s", "pass_rate", "replaced_groups", "distinct_share", "reward_fall", "length_fall", "grad_norm_growth",
-    "validation_accuracy", "validation_fall_se",
+    "sample_s", "score_s", "update_s", "pass_rate", "replaced_groups", "distinct_share", "reward_fall", "length_fall",
+    "grad_norm_growth", "validation_accuracy", "validation_fall_se",
 ]  # fmt: skip
 """What training steps log; the last two only where the validation split is scored."""
 
