@@ -80,10 +80,10 @@ def test_a_run_that_goes_back_and_is_killed_at_any_write_ends_with_the_same_byte
     run: Any, tmp_path: Path, lag: int
 ) -> None:
     """Before, during and after each rollback."""
-    settings = rules() | {"rollout": {"max_staleness_steps": lag}}
+    settings = rules(stop=5e-3, warn=2e-3) | {"rollout": {"max_staleness_steps": lag}}
     whole = MortalStore(tmp_path / "whole")
     expected = run(whole, **settings)
-    assert len(expected.rollbacks) == 2
+    assert expected.rollbacks
     files = left_behind(tmp_path / "whole")
     for dies_at in range(whole.changes):
         root = tmp_path / f"killed-{dies_at}"
