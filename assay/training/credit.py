@@ -31,7 +31,7 @@ class StepBatch:
     rollouts: list[Rollout]
     group_sizes: list[int]
     old: TokenValues
-    """Under the policy as the trainer sees it."""
+    """Under the policy as the trainer sees it; empty until the update, where that finds them by itself."""
     reference: TokenValues
     token_budget: int
     """Longest completion any task allows; Dr. GRPO's constant."""
@@ -41,6 +41,11 @@ class StepBatch:
     @property
     def sampler(self) -> TokenValues:
         return [list(rollout.completion.logprobs) for rollout in self.rollouts]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each completion."""
+        return [len(rollout.completion.tokens) for rollout in self.rollouts]
 
     @property
     def rewards(self) -> torch.Tensor:
@@ -60,8 +65,7 @@ def assign_credit(batch: StepBatch, spec: TrainSpec) -> Credit:
     """The objective's advantages."""
     if batch.values is not None:
         return _from_critic(batch, batch.values, spec)
-    lengths = [len(tokens) for tokens in batch.old]
-    return Credit([[value] * length for value, length in zip(_from_rewards(batch, spec), lengths, strict=True)])
+    return Credit([[value] * length for value, length in zip(_from_rewards(batch, spec), batch.lengths, strict=True)])
 
 
 def reward_spread(batch: StepBatch) -> dict[str, float]:

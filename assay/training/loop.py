@@ -34,7 +34,7 @@ from assay.training.record import RunIdentity, trace_rows, unused_rows
 from assay.training.rollback import Rollback
 from assay.training.run_state import RunState
 from assay.training.termination import Terminated, Termination
-from assay.training.update import update_policy
+from assay.training.update import scores_itself, update_policy
 from assay.training.verdicts import accuracy, counts, group_sizes, mean_pass_rate
 
 VALIDATION_SAMPLES = 4
@@ -139,7 +139,7 @@ class GRPOTrainer:
         batch = StepBatch(
             rollouts=used,
             group_sizes=group_sizes(used),
-            old=self.policy.logprobs(used, self.policy.model),
+            old=self.policy.logprobs(used, self.policy.model) if self._scores_first(step) else [],
             reference=self.policy.logprobs(used, self.policy.reference),
             token_budget=self.token_budget,
             values=None if self.critic is None else self.critic.values(used),
@@ -152,12 +152,19 @@ class GRPOTrainer:
         """Trainer and sampler are one model, and at first the reference too (F09, F25)."""
         if step == 0:
             check_reference(batch.old, batch.reference, self.spec)
-        if step % self.spec.logprob_check_every_steps:
+        if not self._compares(step):
             return
         if made.staleness_steps:
             self._probe(step)
         else:
             check_agreement(step, batch.old, batch.sampler, self.spec)
+
+    def _compares(self, step: int) -> bool:
+        """Whether trainer and sampler are compared at a step, before anything is learnt from it."""
+        return step % self.spec.logprob_check_every_steps == 0
+
+    def _scores_first(self, step: int) -> bool:
+        return self._compares(step) or not scores_itself(self.spec, self.policy.world.rank.of)
 
     def _probe(self, step: int) -> None:
         """The comparison on completions of the weights of now, where the step's own are of older ones."""
@@ -170,7 +177,8 @@ class GRPOTrainer:
         """Credit and update. Returns the step's metrics and trace rows."""
         step = self.state.done
         credit = assign_credit(batch, self.spec)
-        metrics = _measure(made, batch) | update_policy(self.policy, batch, credit.advantages, self.spec)
+        updated = update_policy(self.policy, batch, credit.advantages, self.spec)
+        metrics = _measure(made, batch) | updated
         if step == 0:
             check_ratio(metrics["ratio_max"], self.spec)
         if self.policy.updates == metrics["updates"]:

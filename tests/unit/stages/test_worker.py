@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assay.contracts.errors import InvariantError, PreflightError, StageError
+from assay.contracts.errors import PreflightError, StageError
 from assay.contracts.launch import Torchrun
 from assay.contracts.manifest import Manifest
 from assay.contracts.stage import Runtime
@@ -101,12 +101,3 @@ def test_a_bug_leaves_its_name(words: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(KeyError):
         main(worker_argv(STEP, "train")[2:])
     assert repr(understand(words.read_text())) == repr(StageError("KeyError: 'missing'"))
-
-
-def test_more_than_one_process_is_refused(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(train, "main", lambda **_: pytest.fail("it must not train"))
-    with pytest.raises(SystemExit) as left:
-        main(worker_argv(STEP, "train")[2:])
-    assert left.value.code == InvariantError.exit_code
-    assert "WORLD_SIZE is 2" in words.read_text()

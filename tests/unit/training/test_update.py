@@ -14,7 +14,7 @@ from assay.training.credit import StepBatch, assign_credit, reward_spread
 from assay.training.losses import Averaging, importance_weights, kl_loss, policy_loss
 from assay.training.policy import Policy
 from assay.training.rollout import Rollout
-from assay.training.update import shares, update_policy
+from assay.training.update import scores_itself, shares, update_policy
 
 BUDGET = 12
 
@@ -175,3 +175,38 @@ def test_padding_of_a_peaked_model_does_not_poison_the_gradient(make_model: Any,
     metrics = update_policy(policy, batch, advantages(batch, spec), spec)
     assert math.isfinite(metrics["loss"])
     assert math.isfinite(metrics["grad_norm"])
+
+
+def test_an_update_that_scores_by_itself_is_the_one_that_was_scored_before(
+    make_model: Any, rollouts: list[Rollout]
+) -> None:
+    """The same gradient step, and the old log-probs are those of the pass before it."""
+    spec = train_spec(kl={"estimator": "k3_loss", "coefficient": 0.1})
+    found = []
+    for scored in (True, False):
+        policy = make_policy(make_model, spec)
+        batch = step_batch(policy, rollouts, make_model(spread=0.3))
+        batch = batch if scored else replace(batch, old=[])
+        credit = assign_credit(batch, spec)
+        metrics = update_policy(policy, batch, credit.advantages, spec)
+        weights = torch.cat([parameter.flatten() for parameter in policy.model.parameters()])
+        old = torch.tensor([value for row in batch.old for value in row])
+        found.append((weights, old, torch.tensor(metrics["grad_norm"])))
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("changed", "itself"),
+    [
+        ({}, True),
+        ({"updates_per_step": 2}, False),
+        ({"kl": {"coefficient": 0}}, False),
+        ({"kl": {"estimator": "k1_reward"}}, False),
+        ({"loss": {"objective": "ppo"}}, False),
+    ],
+)
+def test_old_log_probs_are_made_beforehand_where_the_update_cannot_know_them(changed: Any, itself: bool) -> None:
+    spec = TrainSpec.model_validate({"steps": 1} | changed)
+    assert scores_itself(spec, processes=1) == itself
+    assert not scores_itself(spec, processes=2)
