@@ -31,6 +31,12 @@ if how.startswith("second: "):
     if os.environ["RANK"] == "0":
         how = first
 if how == "loses its peer":
+    peer = folder / "rank-1-of-2"
+    while not (peer.exists() and peer.read_text()):
+        time.sleep(0.02)
+    state = Path("/proc", peer.read_text(), "stat")
+    while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":  # dead, not yet waited for
+        time.sleep(0.02)
     leave(StageError("RuntimeError: Connection closed by peer"))
     sys.exit(1)
 if how == "data error":
