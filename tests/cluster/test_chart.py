@@ -9,14 +9,13 @@ pytest -m cluster tests/cluster/test_chart.py
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.cluster.conftest import ACCESS_KEY, BUCKET, CHART, Cluster, Object, Pipelines, run
+from tests.cluster.conftest import ACCESS_KEY, BUCKET, CHART, Cluster, Object, Pipelines, image_of, run
 
 pytestmark = pytest.mark.cluster
 
@@ -325,9 +324,7 @@ def test_the_nightly_is_registered_once_and_replaced(
     cluster: Cluster, release: str, values: Path, pipelines: Pipelines
 ) -> None:
     assert release
-    image = os.environ.get("ASSAY_NIGHTLY_IMAGE", "")
-    if not image:
-        pytest.skip("ASSAY_NIGHTLY_IMAGE is not set: see images/nightly/Containerfile")
+    image = image_of("ASSAY_NIGHTLY_IMAGE")
     upgrade = ("upgrade", "assay", str(CHART), "--values", str(values), "--timeout", "5m", "--set")
     told = cluster.helm(*upgrade, f"nightly.enabled=true,nightly.image={image}").stdout
     assert "The nightly run assay-nightly (at the time that its file names) is registered" in told

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import ACCESS_KEY, BUCKET, ROOT, SECRET_KEY, Cluster, Pipelines
+from tests.cluster.conftest import ACCESS_KEY, BUCKET, ROOT, SECRET_KEY, Cluster, Pipelines, image_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -47,9 +47,7 @@ def test_every_reason_is_for_a_block() -> None:
 @pytest.fixture
 def names(cluster: Cluster, address: str, store: str, pipelines: Pipelines, tmp_path: Path) -> dict[str, str]:
     """What the page's first block exports, and tools in PATH."""
-    nightly = os.environ.get("ASSAY_NIGHTLY_IMAGE", "")
-    if not nightly:
-        pytest.skip("ASSAY_NIGHTLY_IMAGE is not set: see images/nightly/Containerfile")
+    nightly = image_of("ASSAY_NIGHTLY_IMAGE")
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "helm").symlink_to(cluster.helm_binary)

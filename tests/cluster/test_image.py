@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 
 import pytest
 
-from tests.cluster.conftest import ROOT, Cluster
+from tests.cluster.conftest import ROOT, Cluster, image_of
 
 pytestmark = pytest.mark.cluster
 
@@ -64,9 +63,7 @@ def in_the_checkout(folders: tuple[str, ...]) -> dict[str, str]:
     ("ASSAY_NIGHTLY_IMAGE", ("assay", "components", "configs", "pipelines")),
 ])  # fmt: skip
 def test_the_image_holds_the_code_under_test(cluster: Cluster, variable: str, folders: tuple[str, ...]) -> None:
-    image = os.environ.get(variable, "")
-    if not image:
-        pytest.skip(f"{variable} is not set: an image that the nodes have")
+    image = image_of(variable)
     here, there = in_the_checkout(folders), in_the_image(cluster, image, folders)
     differ = [name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
     assert not differ, f"{image} is of another checkout, build it again: {differ[:5]}"

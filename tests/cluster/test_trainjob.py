@@ -28,6 +28,7 @@ from assay.launch.kube import Kube, connect
 from assay.launch.pods import explain_pods
 from assay.launch.runs import release
 from assay.launch.trainjob import run_trainjob
+from tests.cluster.conftest import image_of
 
 pytestmark = pytest.mark.cluster
 
@@ -135,10 +136,11 @@ def batch_job(job: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def kube() -> Iterator[Kube]:
     """A namespace with the definition of TrainJobs and the worker's code."""
-    pytest.importorskip("kubeflow_trainer_api")
-    client = pytest.importorskip("kubernetes.client")
-    if not os.environ.get("KUBECONFIG") or not os.environ.get("ASSAY_CPU_IMAGE"):
-        pytest.skip("KUBECONFIG or ASSAY_CPU_IMAGE is not set: these tests need a cluster and an image that it has")
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("KUBECONFIG is not set: these tests need a cluster")
+    from kubernetes import client
+
+    image_of("ASSAY_CPU_IMAGE")
     made = connect(f"assay-trainjob-{uuid.uuid4().hex[:6]}")
     definitions = client.ApiextensionsV1Api()
     _define(definitions)
