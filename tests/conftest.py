@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.models import END, PAD, tiny_model
 from tests.s3.server import s3_server
 
 __all__ = ["byte_tokenizer", "make_model", "model_directory", "s3_server"]
-
-END, PAD = 256, 257
 
 settings.register_profile("assay", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("assay")
@@ -39,30 +38,10 @@ def byte_tokenizer() -> Any:
 def make_model() -> Callable[..., Any]:
     """A random Qwen3 of some 50 thousand parameters; `spread` is the standard deviation of its weights."""
     import torch
-    from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.set_num_threads(1)
 
-    def make(seed: int = 0, spread: float = 0.15, **changes: Any) -> Any:
-        shape: dict[str, Any] = {
-            "vocab_size": 258,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "head_dim": 8,
-            "max_position_embeddings": 256,
-            "tie_word_embeddings": True,
-            "initializer_range": spread,
-            "eos_token_id": END,
-            "pad_token_id": PAD,
-            "bos_token_id": None,
-        }
-        torch.manual_seed(seed)
-        return Qwen3ForCausalLM(Qwen3Config(**shape | changes)).eval()
-
-    return make
+    return tiny_model
 
 
 @pytest.fixture(scope="session")

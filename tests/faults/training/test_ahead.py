@@ -15,7 +15,14 @@ from assay.storage.artifacts import Artifact
 from assay.storage.files import FileStore
 from assay.training.history import read_traces
 from assay.training.rollout import RolloutCollector
-from tests.faults.training.toy_run import SETTINGS, STEPS, Killed, MortalStore, left_behind, outcome, trainer
+from tests.faults.training.toy_run import (
+    SETTINGS,
+    STEPS,
+    left_behind,
+    outcome,
+    resumes_to_the_same_bytes,
+    trainer,
+)
 
 
 def ahead(steps: int) -> dict[str, Any]:
@@ -66,15 +73,7 @@ def test_a_run_that_samples_ahead_and_is_killed_at_any_write_resumes_to_the_same
     run: Any, tmp_path: Path, lag: int
 ) -> None:
     """Rollouts that were made but not yet learnt from are in the checkpoint."""
-    whole = MortalStore(tmp_path / "whole")
-    expected = outcome(run(whole, **ahead(lag)))
-    files = left_behind(tmp_path / "whole")
-    for dies_at in range(0, whole.changes, lag):
-        root = tmp_path / f"killed-{dies_at}"
-        with pytest.raises(Killed):
-            run(MortalStore(root, dies_at), **ahead(lag))
-        assert outcome(run(FileStore(root), **ahead(lag))) == expected, dies_at
-        assert left_behind(root) == files, dies_at
+    resumes_to_the_same_bytes(run, tmp_path, every=lag, **ahead(lag))
 
 
 def test_what_the_sampler_dies_of_ends_the_run_with_its_own_words(

@@ -12,7 +12,7 @@ from assay.contracts.training import GuardMetric
 from assay.storage.artifacts import Artifact
 from assay.storage.files import FileStore
 from assay.training.checkpoint import stored_checkpoints
-from tests.faults.training.toy_run import STEPS, Killed, MortalStore, left_behind, outcome
+from tests.faults.training.toy_run import STEPS, Killed, MortalStore, left_behind, outcome, resumes_to_the_same_bytes
 
 
 @pytest.mark.slow
@@ -80,33 +80,18 @@ def test_groups_that_are_sampled_on_and_replaced_are_so_again_after_a_kill(run: 
     chunks = {"chunk_samples": 2, "correct": 1, "wrong": 1, "max_samples": 6}
     prompts = {"allocation": "until_mixed", "until_mixed": chunks, "replacement_rounds": 2, "order": "self_paced"}
     settings = {"prompts": prompts, "rollout": {"max_staleness_steps": lag}}
-    whole = MortalStore(tmp_path / "whole")
-    expected = run(whole, **settings)
-    sizes = {row["samples"] for row in expected.metrics.values()}
-    assert len(sizes) > 1
-    for dies_at in range(1, whole.changes, 5):
-        root = tmp_path / f"killed-{dies_at}"
-        with pytest.raises(Killed):
-            run(MortalStore(root, dies_at), **settings)
-        assert outcome(run(FileStore(root), **settings)) == outcome(expected), dies_at
-        assert left_behind(root) == left_behind(tmp_path / "whole"), dies_at
+    expected = resumes_to_the_same_bytes(run, tmp_path, first=1, every=5, **settings)
+    assert len({row["samples"] for row in expected.metrics.values()}) > 1
 
 
 def test_only_the_best_the_even_ones_and_the_last_checkpoint_are_kept(run: Any, tmp_path: Path) -> None:
     """And a kill changes nothing about which."""
     settings = {"keep_checkpoints": 1, "checkpoint_every_steps": 1}
-    whole = MortalStore(tmp_path / "whole")
-    expected = run(whole, **settings)
-    kept = stored_checkpoints(Artifact(whole, "train", "0" * 20))
+    expected = resumes_to_the_same_bytes(run, tmp_path, first=4, every=7, **settings)
+    kept = stored_checkpoints(Artifact(FileStore(tmp_path / "whole"), "train", "0" * 20))
     best = max(expected.validation, key=lambda step: (expected.validation[step], -step))
     assert kept == sorted({best, STEPS})
     assert len(expected.validation) == STEPS, "validation is not left out at a checkpoint"
-    for dies_at in range(4, whole.changes, 7):
-        root = tmp_path / f"killed-{dies_at}"
-        with pytest.raises(Killed):
-            run(MortalStore(root, dies_at), **settings)
-        assert outcome(run(FileStore(root), **settings)) == outcome(expected), dies_at
-        assert left_behind(root) == left_behind(tmp_path / "whole")
 
 
 def test_a_validation_that_nobody_could_judge_is_told_of_and_is_no_accuracy(

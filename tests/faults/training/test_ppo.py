@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.storage.files import FileStore
-from tests.faults.training.toy_run import Killed, MortalStore, left_behind, outcome
+from tests.faults.training.toy_run import resumes_to_the_same_bytes
 
 PPO: dict[str, Any] = {
     "loss": {"objective": "ppo", "critic": {"learning_rate": 3e-3}},
@@ -19,15 +19,7 @@ PPO: dict[str, Any] = {
 
 
 def test_a_killed_run_resumes_to_the_same_bytes_critic_and_all(run: Any, tmp_path: Path) -> None:
-    whole = MortalStore(tmp_path / "whole")
-    expected = run(whole, **PPO)
-    files = left_behind(tmp_path / "whole")
-    for dies_at in range(2, whole.changes, 4):
-        root = tmp_path / f"killed-{dies_at}"
-        with pytest.raises(Killed):
-            run(MortalStore(root, dies_at), **PPO)
-        assert outcome(run(FileStore(root), **PPO)) == outcome(expected), dies_at
-        assert left_behind(root) == files, dies_at
+    resumes_to_the_same_bytes(run, tmp_path, first=2, every=4, **PPO)
 
 
 @pytest.mark.slow

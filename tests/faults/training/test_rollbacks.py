@@ -13,7 +13,7 @@ from assay.storage.files import FileStore
 from assay.storage.tables import rows_from_parquet
 from assay.training.history import MetricRow, read_metrics, read_traces
 from assay.training.rollback import Rollback
-from tests.faults.training.toy_run import STEPS, Killed, MortalStore, left_behind, outcome
+from tests.faults.training.toy_run import STEPS, Killed, MortalStore, left_behind, outcome, resumes_to_the_same_bytes
 
 QUIET = {"truncation": {"metric": "truncated_share", "warn": 1.5, "stop": 2.0}}
 BACK: dict[str, Any] = {"metric": "kl", "warn": 5e-3, "stop": 1e-2, "patience_steps": 1, "action": "rollback"}
@@ -81,16 +81,7 @@ def test_a_run_that_goes_back_and_is_killed_at_any_write_ends_with_the_same_byte
 ) -> None:
     """Before, during and after each rollback."""
     settings = rules(stop=5e-3, warn=2e-3) | {"rollout": {"max_staleness_steps": lag}}
-    whole = MortalStore(tmp_path / "whole")
-    expected = run(whole, **settings)
-    assert expected.rollbacks
-    files = left_behind(tmp_path / "whole")
-    for dies_at in range(whole.changes):
-        root = tmp_path / f"killed-{dies_at}"
-        with pytest.raises(Killed):
-            run(MortalStore(root, dies_at), **settings)
-        assert outcome(run(FileStore(root), **settings)) == outcome(expected), dies_at
-        assert left_behind(root) == files, dies_at
+    assert resumes_to_the_same_bytes(run, tmp_path, every=1 + 2 * lag, **settings).rollbacks
 
 
 @pytest.mark.slow

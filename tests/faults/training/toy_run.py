@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from assay.contracts.records import PromptRow, TraceRow, Verdict
 from assay.contracts.task import TaskSpec
 from assay.contracts.training import TrainSpec
@@ -150,3 +152,20 @@ def outcome(result: TrainResult) -> Any:
         for step, row in result.metrics.items()
     }
     return result.steps_done, result.stopped, result.validation, result.findings, metrics
+
+
+def resumes_to_the_same_bytes(run: Any, folder: Path, first: int = 0, every: int = 1, **settings: Any) -> TrainResult:
+    """A run left alone, against runs killed at their write number `first`, `first + every`, … and resumed.
+
+    What it was left alone with lies in `folder / "whole"`; returns how it ended.
+    """
+    whole = MortalStore(folder / "whole")
+    expected: TrainResult = run(whole, **settings)
+    files = left_behind(folder / "whole")
+    for dies_at in range(first, whole.changes, every):
+        root = folder / f"killed-{dies_at}"
+        with pytest.raises(Killed):
+            run(MortalStore(root, dies_at), **settings)
+        assert outcome(run(FileStore(root), **settings)) == outcome(expected), dies_at
+        assert left_behind(root) == files, dies_at
+    return expected

@@ -22,6 +22,7 @@ from assay.contracts.seeds import derive
 from assay.sampling.agreement import PROBE, require_agreement, score_with
 from assay.sampling.models import load_model, load_tokenizer
 from assay.sampling.torch_engine import TorchSampler
+from tests.parity.sampling.others import changed
 
 pytest.importorskip("vllm", reason="vLLM is not installed: pip install -e '.[serve]'", exc_type=ImportError)
 
@@ -195,20 +196,10 @@ def test_a_request_longer_than_the_context_is_refused(vllm: Any) -> None:
         vllm.generate([SampleRequest((5,) * 200, 0, 100, 1.0)])
 
 
-def changed(seed: int) -> Any:
-    """The model with weights that are clearly others, the embedding among them."""
-    other = load_model(MODEL, CPU)
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for weight in other.parameters():
-            weight += 0.2 * weight.std().nan_to_num(0.1) * torch.randn_like(weight)
-    return other
-
-
 def test_new_weights_write_as_the_trainer_scores(vllm: Any, tokenizer: Any, prompts: list[tuple[int, ...]]) -> None:
     before = vllm.generate(requests(prompts, 0.0))
     for seed in range(3):
-        other = changed(seed)
+        other = changed(MODEL, seed)
         vllm.update_weights(other.named_parameters(), score_with(other))
         asked = requests(prompts, 1.0)
         assert largest_gap(other, asked, vllm.generate(asked)) < TOLERANCE
@@ -223,7 +214,7 @@ def test_a_stale_output_layer_is_caught(vllm: Any, monkeypatch: pytest.MonkeyPat
     """vLLM's reload alone leaves the packed copy of a tied output layer as it was, and says nothing (F25)."""
     from assay.sampling import transfer
 
-    other = changed(7)
+    other = changed(MODEL, 7)
     monkeypatch.setattr(transfer, "repack_tied_head", lambda _: None)
     with pytest.raises(InvariantError, match=r"differ by \d\.\d+ nats a token.*F25"):
         vllm.update_weights(other.named_parameters(), score_with(other))
@@ -237,20 +228,20 @@ def test_a_stale_output_layer_is_caught(vllm: Any, monkeypatch: pytest.MonkeyPat
 def test_weights_that_never_arrived_are_caught(vllm: Any, model: Any) -> None:
     assert require_agreement(vllm, score_with(model), torch.float32) < 1e-5
     with pytest.raises(InvariantError, match="nats a token"):
-        require_agreement(vllm, score_with(changed(1)), torch.float32)
+        require_agreement(vllm, score_with(changed(MODEL, 1)), torch.float32)
 
 
 def test_no_prefix_of_the_old_weights_is_used(vllm: Any) -> None:
     """The cache is emptied with each update: keys and values of the old weights would spoil the new log-probs."""
     asked = [SampleRequest(tuple(range(10, 210)), derive(i), 8, 1.0) for i in range(4)]
     vllm.generate(asked)
-    other = changed(3)
+    other = changed(MODEL, 3)
     vllm.update_weights(other.named_parameters(), score_with(other))
     assert largest_gap(other, asked, vllm.generate(asked)) < TOLERANCE
 
 
 def test_the_weights_of_the_trainer_may_ask_for_gradients(vllm: Any) -> None:
-    other = changed(4).train()
+    other = changed(MODEL, 4).train()
     sum(weight.sum() for weight in other.parameters()).backward()
     vllm.update_weights(other.named_parameters(), score_with(other.eval()))
     assert all(math.isfinite(value) for value in vllm.generate([PROBE])[0].logprobs)

@@ -20,6 +20,7 @@ from assay.contracts.seeds import derive
 from assay.sampling.agreement import BOUNDS, require_agreement, score_with
 from assay.sampling.models import load_model
 from assay.sampling.transfer import Control, Held, repack_tied_head
+from tests.parity.sampling.others import changed
 
 pytest.importorskip("vllm", reason="vLLM is not installed: pip install -e '.[serve]'", exc_type=ImportError)
 
@@ -108,15 +109,6 @@ def send(vllm: Any, source: Held) -> None:
     vllm.llm.reset_prefix_cache()
 
 
-def changed(seed: int) -> Any:
-    other = load_model(MODEL, CPU)
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for weight in other.parameters():
-            weight += 0.2 * weight.std().nan_to_num(0.1) * torch.randn_like(weight)
-    return other
-
-
 def test_the_control_plane_is_what_vllm_asks_of_a_client(vllm: Any) -> None:
     from vllm.distributed.weight_transfer import VLLMWeightSyncClient
 
@@ -124,7 +116,7 @@ def test_the_control_plane_is_what_vllm_asks_of_a_client(vllm: Any) -> None:
 
 
 def test_weights_sent_through_the_transfer_api_are_those_written_with(vllm: Any) -> None:
-    other = changed(5)
+    other = changed(MODEL, 5)
     source = Held()
     source.weights = {name: weight.detach() for name, weight in other.named_parameters()}
     send(vllm, source)
@@ -148,4 +140,4 @@ def test_a_stale_copy_in_half_precision_is_caught_too(vllm: Any) -> None:
     from assay.contracts.errors import InvariantError
 
     with pytest.raises(InvariantError, match="F25"):
-        require_agreement(vllm, score_with(changed(6)), torch.bfloat16)
+        require_agreement(vllm, score_with(changed(MODEL, 6)), torch.bfloat16)

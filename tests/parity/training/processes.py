@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.parity.training.models import tiny_model
+from tests.models import tiny_model
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_S = 1200

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.parity.training.models import tiny_model
+from tests.models import tiny_model
 from tests.parity.training.processes import run
 
 pytest.importorskip("deepspeed")

@@ -1,11 +1,14 @@
-"""A tiny Qwen3 for tests that run outside pytest's own process."""
+"""A tiny Qwen3, for tests in pytest's process and in others."""
 
 from __future__ import annotations
 
 from typing import Any
 
+END, PAD = 256, 257
 
-def tiny_model(seed: int = 0, **changes: Any) -> Any:
+
+def tiny_model(seed: int = 0, spread: float = 0.15, **changes: Any) -> Any:
+    """Random, of some 50 thousand parameters; `spread` is the standard deviation of its weights."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -19,7 +22,10 @@ def tiny_model(seed: int = 0, **changes: Any) -> Any:
         "head_dim": 8,
         "max_position_embeddings": 256,
         "tie_word_embeddings": True,
-        "initializer_range": 0.15,
+        "initializer_range": spread,
+        "eos_token_id": END,
+        "pad_token_id": PAD,
+        "bos_token_id": None,
     }
     torch.manual_seed(seed)
     return Qwen3ForCausalLM(Qwen3Config(**shape | changes)).eval()
