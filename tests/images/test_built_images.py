@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 COMPILERS = ("cc", "gcc", "g++", "clang", "nvcc")
-WITH_A_COMPILER = ("infer",)
+WITH_A_COMPILER = WITH_VLLM = ("train", "infer")
 SMALL_MODEL = Path(__file__).resolve().parents[2] / "models" / "sums-500k"
 EXECUTOR_INPUT = {"inputs": {"parameterValues": {"n": 20}}, "outputs": {"outputFile": "/tmp/outputs.json"}}
 COMPONENT = """
@@ -40,7 +40,8 @@ def test_any_other_number_works_as_well(run: Run) -> None:
 
 def test_health_is_every_engine_of_the_role(run: Run, role: str) -> None:
     told = run("assay-health").stdout
-    engines = {"cpu": (), "train": ("deepspeed",), "infer": ("vllm.entrypoints.llm",)}[role]
+    vllm = "vllm.entrypoints.llm"
+    engines = {"cpu": (), "train": ("deepspeed", vllm), "infer": (vllm,)}[role]
     for engine in ("kfp", "torch", "transformers", "lm_eval.evaluator", *engines):
         assert f"imports    {engine}" in told
 
@@ -108,9 +109,15 @@ def test_deepspeeds_operators_are_there_compiled(run: Run, role: str) -> None:
     assert "loaded" in run("python3", "-c", script, flags=("--env=DS_ACCELERATOR=cpu",)).stdout
 
 
+def test_adapters_and_trackers_are_there(run: Run, role: str) -> None:
+    if role != "train":
+        pytest.skip("the role does not train")
+    assert run("python3", "-c", "import peft, wandb, mlflow; print('there')").stdout == "there\n"
+
+
 def test_vllm_generates_from_a_read_only_root(run: Run, built: dict[str, dict[str, Any]], role: str) -> None:
-    if role != "infer" or ".cpu." not in built[role]["lock"]:
-        pytest.skip("vLLM runs here in the CPU twin of infer alone")
+    if role not in WITH_VLLM or ".cpu." not in built[role]["lock"]:
+        pytest.skip("vLLM runs here in CPU twins alone")
     script = (
         "from vllm import LLM, SamplingParams\n"
         "engine = LLM('/model', enforce_eager=True, dtype='float32', max_model_len=64, max_num_seqs=2)\n"

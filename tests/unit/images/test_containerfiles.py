@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
-ROLES_WITH_A_COMPILER = ("infer",)
+ROLES_WITH_A_COMPILER = ("train", "infer")
 """Triton compiles kernel launchers at run time."""
 
 
