@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from assay.contracts.errors import SpecError
 from assay.contracts.scale import Rank, Scale
 from assay.contracts.training import EngineSpec, TrainSpec
+from assay.training.packing import can_pack
 from assay.training.policy import Policy
 from assay.training.world import ALONE, World, joined
 
@@ -45,6 +46,9 @@ def _require_possible(model: PreTrainedModel, engine: EngineSpec, scale: Scale) 
     if half and scale.stage(engine.dtype) == 0:
         remedy = "Leave zero_stage out, or set 1, 2 or 3"
         raise SpecError("runtime.scale.zero_stage", f"0 keeps no fp32 weights, which {engine.dtype} needs", remedy)
+    if scale.packing and not can_pack(model):
+        problem = f"{model.config.model_type} has layers that carry a state from one row into the next"
+        raise SpecError("runtime.scale.packing", problem, "Set it to false")
     if engine.dtype == "fp16" and model.device.type == "cpu":
         raise SpecError("train.engine.dtype", "fp16 is not trained on a CPU", "Use bf16 or fp32, or a GPU")
 
@@ -65,8 +69,8 @@ def make_policy(model: PreTrainedModel, spec: TrainSpec, scale: Scale, world: Wo
     settings = (model, spec.optimizer, spec.temperature, spec.micro_batch_tokens)
     updates = spec.steps * spec.updates_per_step
     if scale.stage(spec.engine.dtype) == 0:
-        lora, recompute = spec.engine.lora, scale.activation_checkpointing
-        return Policy(*settings, total_updates=updates, lora=lora, recompute=recompute, world=world)
+        lora, recompute, packing = spec.engine.lora, scale.activation_checkpointing, scale.packing
+        return Policy(*settings, total_updates=updates, lora=lora, recompute=recompute, packing=packing, world=world)
     from assay.training.zero import ZeroPolicy
 
     return ZeroPolicy(*settings, engine=spec.engine, scale=scale, total_updates=updates, world=world)

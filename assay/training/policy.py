@@ -47,6 +47,7 @@ class Policy:
         total_updates: int = 0,
         lora: LoRASpec | None = None,
         recompute: bool = False,
+        packing: bool = False,
         world: World = ALONE,
     ) -> None:
         self.model = model
@@ -55,6 +56,7 @@ class Policy:
         self.micro_batch_tokens = micro_batch_tokens
         self.total_updates = total_updates
         self.lora = lora
+        self.packing = packing
         self.world = world
         self.updates = 0
         self.rate_scale = 1.0
@@ -92,7 +94,7 @@ class Policy:
         return [found[row] for row in range(len(items))]
 
     def _scores(self, model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
-        return token_logprobs(model, batch, self.temperature)
+        return token_logprobs(model, batch, self.temperature, self.packing)
 
     def token_logprobs(self, batch: TokenBatch) -> torch.Tensor:
         """Log-probs of a micro-batch under the policy, with gradient. Shape (B, T)."""

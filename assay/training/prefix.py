@@ -17,8 +17,8 @@ from transformers.cache_utils import DynamicLayer
 
 from assay.training.batching import TokenBatch
 
-Run = Callable[[dict[str, Any], int], torch.Tensor]
-"""(a model's inputs, columns) -> what it says at the last so many positions. Shape (B, columns, ·)."""
+Run = Callable[[dict[str, Any], int | torch.Tensor], torch.Tensor]
+"""(a model's inputs, columns) -> what it says at the last so many positions, or at these. Shape (B, columns, ·)."""
 
 
 def can_share_prompts(model: PreTrainedModel) -> bool:

@@ -25,7 +25,7 @@ from assay.contracts.errors import InvariantError, SpecError
 from assay.contracts.scale import Rank, Scale
 from assay.contracts.training import EngineSpec, OptimizerSpec
 from assay.training.batching import TokenBatch, Tokens, blank, collate, micro_batches, shared_rows
-from assay.training.logprobs import Scorer
+from assay.training.logprobs import Head, Scorer
 from assay.training.policy import GradientStats, Policy
 from assay.training.world import World
 
@@ -62,13 +62,21 @@ class ZeroPolicy(Policy):
             world=world,
         )
         settings = engine_settings(spec, engine, scale)
-        self.engine = deepspeed.initialize(model=Scorer(model), optimizer=self.optimizer, config=settings)[0]
+        scorer = self._scorer(deepspeed, model, scale)
+        self.engine = deepspeed.initialize(model=scorer, optimizer=self.optimizer, config=settings)[0]
         self.zero: Any = self.engine.optimizer
-        self.reference_scorer = self._placed_reference(deepspeed, settings)
+        self.reference_scorer = self._placed_reference(deepspeed, scale, settings)
 
-    def _placed_reference(self, deepspeed: Any, settings: dict[str, Any]) -> torch.nn.Module:
+    def _scorer(self, deepspeed: Any, model: PreTrainedModel, scale: Scale) -> Scorer:
+        """ZeRO 3 gathers the output layer around the pieces in which it is used, not for each of them."""
+        scorer = Scorer(model, scale.packing)
+        if self.stage == 3 and scorer.head is not None:
+            deepspeed.utils.set_z3_leaf_modules(scorer, [Head])
+        return scorer
+
+    def _placed_reference(self, deepspeed: Any, scale: Scale, settings: dict[str, Any]) -> torch.nn.Module:
         """On the device; ZeRO 3 shares out the reference as well."""
-        scorer = Scorer(self.reference)
+        scorer = self._scorer(deepspeed, self.reference, scale)
         if self.stage < 3:
             return scorer.to(self.engine.device)
         del settings["zero_optimization"]["offload_optimizer"]

@@ -91,9 +91,33 @@ def make_policy(job: dict[str, Any], spec: Any, world: Any) -> Any:
     from assay.contracts.scale import Scale
     from assay.training import engines
 
+    share_out_small_weights()
+    make_logits_in_pieces(job.get("piece_tokens"))
     scale = Scale.model_validate(job.get("scale", {}))
     model = engines.prepare(tiny_model(**job.get("model", {})).to(job["device"]), spec.engine, scale)
     return engines.make_policy(model, spec, scale, world)
+
+
+def share_out_small_weights() -> None:
+    """ZeRO 3 leaves weights of under 100,000 numbers whole, and a tiny model has no others."""
+    from assay.training import zero
+
+    made = zero.engine_settings
+
+    def settings(*given: Any) -> dict[str, Any]:
+        found = made(*given)
+        found["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+        return found
+
+    zero.engine_settings = settings
+
+
+def make_logits_in_pieces(tokens: int | None) -> None:
+    """As for a large vocabulary; or at once."""
+    from assay.training import logprobs
+
+    logprobs.WHOLE_LOGITS = 0 if tokens else 1 << 25
+    logprobs.CHUNK_TOKENS = tokens or 512
 
 
 def train_spec(changes: dict[str, Any]) -> Any:

@@ -33,6 +33,11 @@ TWO: dict[str, Any] = {
     "offload2": ALL | {"scale": zero(2, offload_optimizer=True)},
     "offload3": ALL | {"scale": zero(3, offload_optimizer=True, offload_parameters=True)},
     "recompute3": ALL | {"scale": zero(3, activation_checkpointing=True)},
+    "pieces0": ALL | {"piece_tokens": 3},
+    "pieces3": ALL | {"scale": zero(3), "piece_tokens": 3},
+    "pieces-recompute3": ALL | {"scale": zero(3, activation_checkpointing=True), "piece_tokens": 3},
+    "packing0": ALL | {"scale": {"packing": True}},
+    "packing3": ALL | {"scale": zero(3, packing=True), "piece_tokens": 3},
     "bf16": ALL | {"spec": BF16},
     "bf16-3": ALL | {"spec": BF16, "scale": zero(3)},
     "lora": ALL | {"spec": LORA},
@@ -46,6 +51,8 @@ TWO: dict[str, Any] = {
     "first-bf16": FIRST | {"spec": BF16},
     "rest-bf16": REST | {"spec": BF16, "load": "first-bf16"},
 }
+WAYS = ("zero", "offload", "recompute", "pieces", "pieces-recompute", "packing")
+"""They change where numbers are held and how they are added up, and nothing else."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +89,7 @@ def say_the_same(found: Any, expected: Any, within: float) -> bool:
     return all(abs(a - b) <= within for mine, theirs in rows for a, b in zip(mine, theirs, strict=True))
 
 
-@pytest.mark.parametrize("name", ["zero0", "zero1", "zero2", "zero3", "offload2", "offload3", "recompute3"])
+@pytest.mark.parametrize("name", [name for name in TWO if name.rstrip("0123") in WAYS])
 def test_two_processes_train_what_one_trains(one: dict[str, Any], two: dict[str, Any], name: str) -> None:
     found, expected = two[name], one["torch"]
     assert furthest(found["weights"], expected["weights"]) < WEIGHTS

@@ -49,7 +49,13 @@ def test_chunks_never_hold_the_logits_of_all_tokens(
     """The output layer sees a few tokens at a time, in the forward pass and in the backward pass."""
     model = make_model()
     seen: list[int] = []
-    model.lm_head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[:-1].numel()))
+    chosen = logprobs._chosen
+
+    def spied(logits_CV: torch.Tensor, *others: Any) -> torch.Tensor:
+        seen.append(len(logits_CV))
+        return chosen(logits_CV, *others)
+
+    monkeypatch.setattr(logprobs, "_chosen", spied)
     scored(model, batch, monkeypatch, 16)
     assert max(seen) == 16
     assert sum(seen) == 2 * batch.target_BT.numel()
