@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -65,6 +66,8 @@ class RunEnd:
     """Processes, one for each accelerator."""
     zero_stage: int
     """What they shared out: docs/how-to/scale.md."""
+    scale: dict[str, Any]
+    """`runtime.scale` as it was."""
     train_seconds: float
     """Of all attempts; of one that was killed, up to its newest checkpoint."""
 
@@ -110,6 +113,7 @@ def _run_end(spec: TrainStage, work: Work, result: TrainResult, trackers: Tracke
         device=device.type,
         devices=Rank.from_environment().of,
         zero_stage=work.runtime.scale.stage(spec.train.engine.dtype),
+        scale=work.runtime.scale.model_dump(),
         train_seconds=result.seconds,
     )
 

@@ -87,6 +87,7 @@ def test_two_processes_make_one_artifact(roots: Path) -> None:
         assert found[name] == pytest.approx(expected[name], rel=1e-3, abs=1e-5), name
     end = json.loads(two.read_bytes("run.json"))
     assert (end["devices"], end["zero_stage"], end["steps_done"]) == (2, 0, 4)
+    assert end["scale"] == Scale(zero_stage=0).model_dump()
 
 
 def test_one_that_is_killed_ends_all_and_one_alone_goes_on(roots: Path) -> None:
