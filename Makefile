@@ -41,7 +41,7 @@ quickstart: $(READY) ## Install, run the quickstart ablation on this machine, wr
 
 .PHONY: test
 test: lint ## Every check: style, types, import layers, tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup -rs
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --no-loadscope-reorder -rs
 
 .PHONY: lint
 lint: $(READY) ## Style, types and import layers alone

@@ -17,6 +17,22 @@ __all__ = ["byte_tokenizer", "make_model", "model_directory", "s3_server"]
 settings.register_profile("assay", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("assay")
 
+SHARING = ("tests/faults/stages", "tests/pipeline")
+"""Folders whose files share something dear."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests run in one process, and so do a sharing folder's: what they share is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            folder = file.rpartition("/")[0]
+            return folder if folder in SHARING else file
+
+    return ByFileOrFolder(config, log)
+
 
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> Any:

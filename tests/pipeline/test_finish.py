@@ -18,7 +18,7 @@ from assay.stages.attempts import begin, remember
 from assay.storage import Artifact, Store, open_store
 from tests.pipeline.conftest import REPOSITORY, SMALL, SmallRun
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small run")]
+pytestmark = pytest.mark.slow
 
 CONFIG = REPOSITORY / "configs/ablations/quickstart.yaml"
 RUN = "6f1c2d7e"

@@ -18,7 +18,7 @@ from assay.plan.inputs import read_ablation
 from assay.storage import Artifact, open_store
 from tests.pipeline.conftest import SmallRun
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small run")]
+pytestmark = pytest.mark.slow
 
 STEP = """
 import json, sys

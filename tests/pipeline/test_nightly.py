@@ -70,7 +70,6 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Nights:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nights")
 def test_a_night_ends_well_and_prints_the_pages_path_last(nights: Nights) -> None:
     for process in nights.processes:
         assert process.returncode == 0, process.stderr
@@ -78,7 +77,6 @@ def test_a_night_ends_well_and_prints_the_pages_path_last(nights: Nights) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nights")
 def test_the_second_night_runs_nothing_and_says_identical(nights: Nights) -> None:
     first, second = nights.kept
     assert {model.change.state for found in first.ablations for model in found.models} == {"first"}
@@ -91,14 +89,12 @@ def test_the_second_night_runs_nothing_and_says_identical(nights: Nights) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nights")
 def test_work_that_the_ablations_share_is_done_once(nights: Nights) -> None:
     assert "13 stages to run" in nights.processes[0].stderr
     assert "5 of 13 stages to run" in nights.processes[0].stderr
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nights")
 def test_a_kept_result_gives_the_score_of_the_report(nights: Nights) -> None:
     """An independent reading: plain means over the rows that were kept."""
     store, night = open_store(str(nights.folder / "root")), nights.kept[1]

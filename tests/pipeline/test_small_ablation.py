@@ -13,7 +13,7 @@ from assay.storage.artifacts import Artifact
 from assay.storage.tables import rows_from_parquet
 from tests.pipeline.conftest import SMALL, SmallRun, assay
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small run")]
+pytestmark = pytest.mark.slow
 ARMS = {"base", "base settings", "adaptive sampling"}
 
 

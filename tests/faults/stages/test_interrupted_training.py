@@ -20,7 +20,7 @@ AHEAD_AND_BACK = [
 ]
 """The rate of step 3, still warming up, trips the guard; after going back it is half, below the guard's bound."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small training")]
+pytestmark = pytest.mark.slow
 
 
 def interrupt(root: Path, changes: list[str], path: str, by: signal.Signals) -> int:

@@ -18,7 +18,7 @@ from assay.contracts.stage import Runtime
 from assay.training.history import read_metrics, read_traces
 from tests.faults.stages.small_training import TRAIN, contents, run, start, trained, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small training")]
+pytestmark = pytest.mark.slow
 
 
 def processes(count: int, zero_stage: int) -> Runtime:

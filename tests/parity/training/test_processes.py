@@ -17,7 +17,7 @@ from tests.models import tiny_model
 from tests.parity.training.processes import run
 
 pytest.importorskip("deepspeed")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training processes")]
+pytestmark = pytest.mark.slow
 
 WEIGHTS, LOGPROBS = 1e-5, 1e-5
 BF16, LORA = {"engine": {"dtype": "bf16"}}, {"engine": {"lora": {"rank": 4}}}
