@@ -20,6 +20,7 @@ pytest.importorskip("deepspeed")
 pytestmark = pytest.mark.slow
 
 WEIGHTS, LOGPROBS = 1e-5, 1e-5
+UNTIED = {"tie_word_embeddings": False}
 BF16, LORA = {"engine": {"dtype": "bf16"}}, {"engine": {"lora": {"rank": 4}}}
 
 
@@ -36,6 +37,7 @@ TWO: dict[str, Any] = {
     "pieces0": ALL | {"piece_tokens": 3},
     "pieces3": ALL | {"scale": zero(3), "piece_tokens": 3},
     "pieces-recompute3": ALL | {"scale": zero(3, activation_checkpointing=True), "piece_tokens": 3},
+    "untied3": ALL | {"model": UNTIED, "scale": zero(3), "piece_tokens": 3},
     "packing0": ALL | {"scale": {"packing": True}},
     "packing3": ALL | {"scale": zero(3, packing=True), "piece_tokens": 3},
     "bf16": ALL | {"spec": BF16},
@@ -72,6 +74,7 @@ def one(folder: Path, two: dict[str, Any]) -> dict[str, Any]:
     jobs = {
         "torch": ALL,
         "lora": ALL | {"spec": LORA},
+        "untied": ALL | {"model": UNTIED},
         "three": REST | {"load": "../two/first3"},
         "back": REST | {"load": "../two/first0", "scale": zero(3)},
         "bf16": ALL | {"spec": BF16},
@@ -96,6 +99,11 @@ def test_two_processes_train_what_one_trains(one: dict[str, Any], two: dict[str,
     assert furthest(found["moments"], expected["moments"]) < WEIGHTS
     assert furthest(found["sampled"], found["weights"]) == 0
     assert say_the_same(found, expected, LOGPROBS)
+
+
+def test_so_do_they_with_an_output_layer_of_its_own(one: dict[str, Any], two: dict[str, Any]) -> None:
+    assert furthest(two["untied3"]["weights"], one["untied"]["weights"]) < WEIGHTS
+    assert say_the_same(two["untied3"], one["untied"], LOGPROBS)
 
 
 @pytest.mark.parametrize("name", ["zero0", "zero1", "zero2", "zero3"])
