@@ -84,8 +84,9 @@ $(SMOLLM): locks/smollm.txt | $(READY)
 	@touch $@
 
 .PHONY: reference
-reference: $(READY) ## Write the generated pages of docs/reference again
+reference: $(READY) ## Write what is generated from the contracts again: docs/reference, the schema of the chart
 	$(BIN)/python scripts/make_reference.py
+	$(BIN)/python scripts/make_chart_schema.py
 
 .PHONY: env
 env: $(READY) ## Make the environment .venv from locks/cpu.txt
