@@ -68,6 +68,10 @@ test-cluster: $(READY) build/bin/helm ## Tests on a real cluster: KUBECONFIG, AS
 	  printenv $$name >/dev/null || { echo "$$name is not set, and without it these tests would be skipped" >&2; exit 1; }; done
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n0 -rs -m cluster tests/cluster
 
+.PHONY: test-images
+test-images: $(READY) ## Tests of the images that `make images` built; what is missing or out of date is a failure
+	ASSAY_TEST_IMAGES=1 $(BIN)/pytest -n0 -rs tests/images
+
 .PHONY: format
 format: $(READY) ## Format the code and mend what can be mended by rule
 	$(BIN)/ruff check --fix .

@@ -6,12 +6,13 @@ Skipped where no docker daemon answers, and where images.lock has no image of th
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -29,12 +30,19 @@ AS_A_POD = (
 )
 
 
+def absent(what: str) -> NoReturn:
+    """Skips in a run of all tests. Whoever asks for these alone, with `make test-images`, gets a failure."""
+    if os.environ.get("ASSAY_TEST_IMAGES"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def docker() -> str:
     """The docker client, with a daemon behind it."""
     found = shutil.which("docker")
     if found is None or subprocess.run([found, "info"], capture_output=True).returncode:
-        pytest.skip("no docker daemon answers (DOCKER_HOST names another)")
+        absent("no docker daemon answers (DOCKER_HOST names another)")
     return found
 
 
@@ -42,7 +50,7 @@ def docker() -> str:
 def built() -> dict[str, dict[str, Any]]:
     """images.lock as it is."""
     if not LOCK.is_file():
-        pytest.skip("no images.lock: make images")
+        absent("no images.lock: make images")
     entries: dict[str, dict[str, Any]] = yaml.safe_load(LOCK.read_text("utf-8"))
     return entries
 
@@ -50,7 +58,7 @@ def built() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session", params=("cpu", "train", "infer"))
 def role(request: pytest.FixtureRequest, built: dict[str, dict[str, Any]]) -> str:
     if request.param not in built:
-        pytest.skip(f"images.lock has no {request.param} image: make images")
+        absent(f"images.lock has no {request.param} image: make images")
     return str(request.param)
 
 
@@ -59,10 +67,10 @@ def image(docker: str, built: dict[str, dict[str, Any]], role: str) -> str:
     """The id of the role's image: it means the same until the image is removed."""
     entry = built[role]
     if subprocess.run([docker, "image", "inspect", entry["id"]], capture_output=True).returncode:
-        pytest.skip(f"{entry['image']} was built, but is not in this daemon: make images")
+        absent(f"{entry['image']} was built, but is not in this daemon: make images")
     variant = runpy.run_path(str(ROOT / "scripts" / "images.py"))["Variant"]
     if not entry["image"].endswith(f":{variant(role, '.cpu.' in entry['lock'], entry['base']).tag}"):
-        pytest.skip(f"{entry['image']} was made from other files than these: make images")
+        absent(f"{entry['image']} was made from other files than these: make images")
     return str(entry["id"])
 
 
