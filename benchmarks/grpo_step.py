@@ -2,12 +2,16 @@
 
     pip install 'assay[train]' accelerate datasets 'trl==1.16.0'
     python benchmarks/grpo_step.py --threads 2 --growth --json benchmarks/results/grpo_step.json
+    python benchmarks/grpo_step.py --shape qwen3-1.7b --prompts 8 --tokens 256     # on a GPU, in bf16
 
 Both see the same prompts in every step, sample at temperature 1 from the whole distribution until the end-of-sequence
 token or the budget, score with the same function of the text, and make one AdamW update, clipped at norm 1, with k3 KL
-to a reference, in fp32, with PyTorch's attention, over as many micro-batches. TRL generates with transformers, as it
-does without vLLM, and without gradient checkpointing. Before the clock starts, rollouts of TRL's second step are given
-to Assay's update with the weights of that moment: the gradients must be the same.
+to a reference, in the same precision, with PyTorch's attention, over as many micro-batches. TRL generates with
+transformers, as it does without vLLM (TRL 1.16 and Assay want different versions of that), and without gradient
+checkpointing; Assay with its torch engine. Before the clock starts, rollouts of TRL's second step are given to Assay's
+update with the weights of that moment: in fp32 the gradients must be the same.
+
+bf16 is each one's own: TRL's is autocast over fp32 weights, Assay's is DeepSpeed's, bf16 weights beside fp32 ones.
 
 The two take turns, each from the start model; the first step of a turn is a warm-up, and so is Assay's last, which also
 validates and writes a checkpoint. Figures are medians over the other steps, of one machine on one day: compare columns,
@@ -17,6 +21,7 @@ not runs. The last line is Assay's step over TRL's.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -25,7 +30,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +42,12 @@ SAME_GRADIENT = 1e-3
 """Largest distance between the two gradients, as a share of their length: fp32 in other micro-batches."""
 PARTS = ("sampling", "scoring", "old log-probs", "reference", "update", "weight sync", "other")
 SIZES = {"0.5 M": 128, "2 M": 256, "8 M": 512}
+SHAPES = {
+    "smollm2-135m": (576, 1536, 30, 9, 3, 64, 49_152),
+    "qwen3-0.6b": (1024, 3072, 28, 16, 8, 128, 151_936),
+    "qwen3-1.7b": (2048, 6144, 28, 16, 8, 128, 151_936),
+}
+"""Of public models: width, width of the MLP, layers, heads, key-value heads, width of a head, vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class Work:
     tokens: int = 80
     steps: int = 5
     micro_batches: int = 4
+    device: str = "cpu"
+    dtype: str = "fp32"
     score_ms: float = 0.0
     """What scoring a completion waits for, as it does for a sandbox or a model behind an endpoint."""
 
@@ -62,6 +75,15 @@ class Work:
         """A reward with a spread within most groups: the share of even characters."""
         time.sleep(self.score_ms / 1000)
         return sum(ord(letter) % 2 == 0 for letter in text) / max(1, len(text))
+
+
+def now() -> float:
+    """Seconds, once a GPU has done all that it was given."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 @dataclass
@@ -90,11 +112,11 @@ class Ledger:
         original = getattr(thing, method)
 
         def measured(*args: Any, **kwargs: Any) -> Any:
-            began, outer, self.inner = time.perf_counter(), self.inner, 0.0
+            began, outer, self.inner = now(), self.inner, 0.0
             try:
                 return original(*args, **kwargs)
             finally:
-                seconds = time.perf_counter() - began
+                seconds = now() - began
                 self.steps[-1].parts[part(*args, **kwargs)] += seconds - self.inner
                 self.inner = outer + seconds
 
@@ -133,6 +155,7 @@ def train_spec(work: Work, micro_batch_tokens: int) -> Any:
             "optimizer": {"learning_rate": LEARNING_RATE, "warmup_steps": 0, "max_grad_norm": 1.0},
             "kl": {"coefficient": KL},
             "guards": {},
+            "engine": {"dtype": work.dtype},
             "micro_batch_tokens": micro_batch_tokens,
             "checkpoint_every_steps": work.steps + 1,
             "validate_every_steps": work.steps + 1,
@@ -142,40 +165,58 @@ def train_spec(work: Work, micro_batch_tokens: int) -> Any:
 
 def assay_steps(work: Work) -> list[Step]:
     """Through `assay.training.loop.GRPOTrainer`, as the train stage runs it."""
-    with tempfile.TemporaryDirectory() as folder:
-        trainer, ledger = assay_trainer(work, folder), Ledger()
+    import torch
+
+    from assay.contracts.scale import Scale
+    from assay.contracts.training import EngineSpec
+    from assay.training.engines import training_world
+
+    world = training_world(EngineSpec(dtype=work.dtype), Scale(), torch.device(work.device))
+    with own_environment(), tempfile.TemporaryDirectory() as folder, world as joined:
+        trainer, ledger = assay_trainer(work, folder, joined), Ledger()
         model = trainer.policy.model
         ledger.timed(trainer.producer.collector, "collect", lambda *_: "scoring")
         ledger.timed(trainer.producer.sampler, "generate", lambda *_: "sampling")
         ledger.timed(trainer.producer.sampler, "update_weights", lambda *_: "weight sync")
         ledger.timed(trainer.policy, "logprobs", lambda _, scored: "old log-probs" if scored is model else "reference")
         ledger.timed(trainer, "_learn", lambda *_: "update")
-        began = time.perf_counter()
+        began = now()
 
         def report(_: int, metrics: dict[str, float]) -> None:
             nonlocal began
             ledger.steps[-1].tokens = metrics["completion_tokens_mean"] * metrics["samples"]
             ledger.steps[-1].longest = metrics["completion_tokens_max"]
-            ledger.close(time.perf_counter() - began)
-            began = time.perf_counter()
+            ledger.close(now() - began)
+            began = now()
 
         trainer.run(report)
     return ledger.steps[1:-2]
 
 
-def assay_trainer(work: Work, folder: str) -> Any:
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """What DeepSpeed tells of a world of one process would have TRL look for others."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def assay_trainer(work: Work, folder: str, world: Any) -> Any:
     import torch
 
     from assay.contracts.ablation import ModelSpec
     from assay.contracts.records import PromptRow
+    from assay.contracts.scale import Scale
+    from assay.contracts.stage import Runtime
     from assay.contracts.task import TaskSpec
     from assay.curriculum.schedule import make_schedule
+    from assay.sampling.engines import training_sampler
     from assay.sampling.models import load_model, load_tokenizer
-    from assay.sampling.torch_engine import TorchSampler
     from assay.storage import open_store
     from assay.storage.artifacts import Artifact
+    from assay.training.engines import make_policy, prepare
     from assay.training.loop import GRPOTrainer
-    from assay.training.policy import Policy
     from assay.training.producer import Producer
     from assay.training.record import RunIdentity
     from assay.training.rollout import RolloutCollector
@@ -189,16 +230,17 @@ def assay_trainer(work: Work, folder: str) -> Any:
         }
     )
     start = ModelSpec(path=str(work.model), kind="base")
-    model, tokenizer = load_model(start, torch.device("cpu")), load_tokenizer(start)
+    model, tokenizer = load_model(start, torch.device(work.device)), load_tokenizer(start)
     rows = [
         PromptRow(f"sums/{i}", "sums", "train", text, "", "all", text, tokenizer.encode(text, add_special_tokens=False))
         for i, text in enumerate(work.texts)
     ]
     longest = max(len(row.prompt_tokens) for row in rows)
     spec = train_spec(work, work.prompts * work.samples * (longest + work.tokens // 2) // work.micro_batches)
-    policy = Policy(model, spec.optimizer, spec.temperature, spec.micro_batch_tokens)
-    sampler, pool = TorchSampler(model, tokenizer, 512), ScorePool(work)
-    collector = RolloutCollector(sampler, pool, {"sums": task}, spec, 0)  # type: ignore[arg-type]
+    model = prepare(model, spec.engine, Scale())
+    sampler = training_sampler(start, model, tokenizer, spec, Runtime(device=work.device, sampler="torch"))
+    policy = make_policy(model, spec, Scale(), world)
+    collector = RolloutCollector(sampler, ScorePool(work), {"sums": task}, spec, 0)  # type: ignore[arg-type]
     schedule = make_schedule(rows, None, spec, 0)
     producer = Producer(collector, sampler, schedule, policy.named_weights, lambda *_: [], spec.steps)
     artifact = Artifact(open_store(folder), "train", "0" * 20)
@@ -228,8 +270,8 @@ def trl_trainer(work: Work, callback: Any) -> Iterator[Any]:
             beta=KL,
             loss_type="grpo",
             gradient_checkpointing=False,
-            bf16=False,
-            use_cpu=True,
+            bf16=work.dtype == "bf16",
+            use_cpu=work.device == "cpu",
             seed=0,
             save_strategy="no",
             logging_strategy="no",
@@ -257,10 +299,10 @@ def trl_steps(work: Work) -> list[Step]:
         began = 0.0
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.began = time.perf_counter()
+            self.began = now()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            ledger.close(time.perf_counter() - self.began)
+            ledger.close(now() - self.began)
 
     with trl_trainer(work, Clock()) as trainer:
         generate = trainer._generate_single_turn
@@ -284,7 +326,7 @@ def trl_steps(work: Work) -> list[Step]:
 
 
 def gradients_apart(work: Work) -> float:
-    """‖Assay's gradient − TRL's‖ / ‖TRL's‖, clipped, of TRL's second step: the reference is then another model."""
+    """‖Assay's gradient − TRL's‖ / ‖TRL's‖ in fp32, clipped, of TRL's second step: the reference has then been left."""
     import torch
     from transformers import TrainerCallback
 
@@ -298,7 +340,8 @@ def gradients_apart(work: Work) -> float:
         def on_pre_optimizer_step(self, *_: Any, model: Any, **__: Any) -> None:
             found["gradient"] = torch.cat([p.grad.flatten() for p in model.parameters()]).clone()
 
-    with trl_trainer(replace(work, steps=2), Keeper()) as trainer:
+    work = replace(work, steps=2, dtype="fp32")
+    with trl_trainer(work, Keeper()) as trainer:
         compute_loss = trainer.compute_loss
 
         def kept(model: Any, inputs: Any, **kwargs: Any) -> Any:
@@ -318,9 +361,10 @@ def assay_gradient(work: Work, micros: Sequence[Any], weights: Any) -> Any:
     from assay.training.credit import StepBatch, assign_credit
     from assay.training.update import update_policy
     from assay.training.verdicts import group_sizes
+    from assay.training.world import ALONE
 
     with tempfile.TemporaryDirectory() as folder:
-        trainer = assay_trainer(work, folder)
+        trainer = assay_trainer(work, folder, ALONE)
     policy, tokenizer = trainer.policy, trainer.producer.sampler.tokenizer
     policy.model.load_state_dict(weights)
     rollouts = sorted(rollouts_of(work, micros, tokenizer), key=lambda rollout: rollout.prompt.id)
@@ -359,7 +403,9 @@ def take_turns(work: Work, rounds: int) -> dict[str, Step]:
     found: dict[str, list[Step]] = {"Assay": [], "TRL": []}
     for _ in range(rounds):
         found["Assay"] += assay_steps(work)
+        gc.collect()
         found["TRL"] += trl_steps(work)
+        gc.collect()
     return {name: median(steps) for name, steps in found.items()}
 
 
@@ -370,18 +416,40 @@ def median(steps: Sequence[Step]) -> Step:
 
 
 @contextmanager
-def random_model(work: Work, hidden: int) -> Iterator[Work]:
-    """The same work with random weights of another width: they end a completion seldom, so lengths are the budget's."""
+def random_model(work: Work, **shape: Any) -> Iterator[Work]:
+    """The same work with random weights of another shape: they end a completion seldom, so lengths are the budget's."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(work.model)
-    config.hidden_size, config.intermediate_size, config.num_attention_heads = hidden, 5 * hidden // 2, hidden // 32
+    config.update(shape)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-        AutoTokenizer.from_pretrained(work.model).save_pretrained(folder)
+        write_tokenizer(work.model, Path(folder), config.vocab_size)
         yield replace(work, model=Path(folder))
+
+
+def write_tokenizer(source: Path, folder: Path, vocabulary: int) -> None:
+    """A tokenizer with words beyond its own, none of which a text is cut into: every id that is drawn is text."""
+    told = json.loads((source / "tokenizer.json").read_text())
+    known = told["model"]["vocab"]
+    known.update({f"w{number}": number for number in range(len(known), vocabulary)})
+    (folder / "tokenizer.json").write_text(json.dumps(told))
+    (folder / "tokenizer_config.json").write_text((source / "tokenizer_config.json").read_text())
+
+
+def of_width(hidden: int) -> dict[str, int]:
+    return {"hidden_size": hidden, "intermediate_size": 5 * hidden // 2, "num_attention_heads": hidden // 32}
+
+
+def of_public_model(name: str) -> dict[str, Any]:
+    """A Qwen3 with the widths of a public model."""
+    hidden, mlp, layers, heads, kv_heads, head, vocabulary = SHAPES[name]
+    shape = {"hidden_size": hidden, "intermediate_size": mlp, "num_hidden_layers": layers}
+    attention = {"num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head}
+    rest = {"vocab_size": vocabulary, "max_position_embeddings": 4096}
+    return shape | attention | rest | {"layer_types": ["full_attention"] * layers}
 
 
 def growth(work: Work, rounds: int) -> dict[str, dict[str, dict[str, Step]]]:
@@ -391,10 +459,10 @@ def growth(work: Work, rounds: int) -> dict[str, dict[str, dict[str, Step]]]:
     for samples in (4, 8, 16, 32):
         tables["completions per prompt"][str(samples)] = take_turns(replace(small, samples=samples), rounds)
     for tokens in (32, 64, 128, 256):
-        with random_model(replace(small, tokens=tokens), SIZES["0.5 M"]) as made:
+        with random_model(replace(small, tokens=tokens), **of_width(SIZES["0.5 M"])) as made:
             tables["token budget (random weights)"][str(tokens)] = take_turns(made, rounds)
     for name, hidden in SIZES.items():
-        with random_model(replace(small, tokens=64), hidden) as made:
+        with random_model(replace(small, tokens=64), **of_width(hidden)) as made:
             tables["parameters (random weights)"][name] = take_turns(made, rounds)
     for score_ms in (0.0, 2.0, 5.0):
         tables["ms to wait for a score"][f"{score_ms:g}"] = take_turns(replace(small, score_ms=score_ms), rounds)
@@ -425,9 +493,12 @@ def ratio(medians: dict[str, Step]) -> float:
     return medians["Assay"].seconds / medians["TRL"].seconds
 
 
-def main() -> None:
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "sums-500k", help="a model directory")
+    parser.add_argument("--shape", choices=SHAPES, help="random weights of a public model's shape instead")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), help="left out: bf16 on a GPU, else fp32")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=80, help="token budget of a completion")
@@ -437,31 +508,57 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--growth", action="store_true", help="also samples, lengths, sizes and slow scores")
     parser.add_argument("--json", type=Path, help="a file for all figures")
-    args = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    return parser.parse_args()
+
+
+def asked_work(args: argparse.Namespace) -> Work:
+    from assay.contracts.stage import Runtime
+    from assay.sampling.models import pick_device
+
+    device = pick_device(Runtime(device=args.device, threads=args.threads)).type
+    dtype = args.dtype or ("bf16" if device == "cuda" else "fp32")
+    return Work(args.model, args.prompts, args.samples, args.tokens, args.steps, args.micro_batches, device, dtype)
+
+
+def machine(work: Work, threads: int) -> str:
     import torch
 
-    torch.set_num_threads(args.threads)
-    work = Work(args.model, args.prompts, args.samples, args.tokens, args.steps, args.micro_batches)
-    apart = gradients_apart(work)
-    if not apart <= SAME_GRADIENT:
-        raise SystemExit(f"the gradients of the same rollouts are {apart:.1e} apart: this would compare other work")
-    medians = take_turns(work, args.rounds)
-    tables = growth(work, 1) if args.growth else {}
     names = ", ".join(f"{name} {version(name)}" for name in ("assay", "trl", "transformers", "torch"))
-    machine = f"{names}; Python {platform.python_version()}; {args.threads} thread(s) of {os.cpu_count()} cores"
-    print(
-        f"\n{machine}\n{work.prompts} prompts x {work.samples} samples, at most {work.tokens} tokens, {args.model.name}"
-    )
-    print(f"same rollouts, same weights: gradients {apart:.1e} apart\n\n{breakdown(medians)}\n")
+    gpu = torch.cuda.get_device_name() if work.device == "cuda" else "no GPU"
+    return f"{names}; Python {platform.python_version()}; {gpu}; {threads} thread(s) of {os.cpu_count()} cores"
+
+
+def as_json(args: argparse.Namespace, work: Work, apart: float, medians: dict[str, Step], tables: Any) -> str:
+    growth = {
+        name: {size: {who: asdict(step) for who, step in both.items()} for size, both in rows.items()}
+        for name, rows in tables.items()
+    }
+    told = {
+        "machine": machine(work, args.threads),
+        "settings": {name: str(value) for name, value in vars(args).items()},
+        "gradients_apart": apart,
+        "step": {who: asdict(step) for who, step in medians.items()},
+        "growth": growth,
+    }
+    return json.dumps(told, indent=1)
+
+
+def main() -> None:
+    args = options()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    asked = asked_work(args)
+    with random_model(asked, **of_public_model(args.shape)) if args.shape else nullcontext(asked) as work:
+        apart = gradients_apart(work)
+        if not apart <= SAME_GRADIENT:
+            raise SystemExit(f"the gradients of the same rollouts are {apart:.1e} apart: this would compare other work")
+        medians = take_turns(work, args.rounds)
+        tables = growth(work, 1) if args.growth else {}
+    size = f"{work.prompts} prompts x {work.samples} samples, at most {work.tokens} tokens"
+    print(f"\n{machine(work, args.threads)}\n{size}, {args.shape or args.model.name}, {work.dtype}")
+    print(f"same rollouts, same weights: fp32 gradients {apart:.1e} apart\n\n{breakdown(medians)}\n")
     print("\n\n".join(growth_table(*table) for table in tables.items()))
     if args.json:
-        told = {name: {size: {who: asdict(step) for who, step in both.items()} for size, both in rows.items()}
-                for name, rows in tables.items()}  # fmt: skip
-        settings = {name: str(value) for name, value in vars(args).items()}
-        main_table = {who: asdict(step) for who, step in medians.items()}
-        args.json.write_text(json.dumps({"machine": machine, "settings": settings, "gradients_apart": apart,
-                                         "step": main_table, "growth": told}, indent=1))  # fmt: skip
+        args.json.write_text(as_json(args, work, apart, medians, tables))
     print(f"ratio {ratio(medians):.2f}")
 
 

@@ -14,6 +14,7 @@ from assay.stages.gather import CURVES
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+MODULE = re.compile(r"`([a-z_]+/[a-z_0-9/]+)`")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 ELSEWHERE = ("http://", "https://", "mailto:")
 
@@ -33,6 +34,21 @@ def leads_somewhere(page: Path, link: str) -> bool:
     path, _, anchor = link.partition("#")
     target = (page.parent / path).resolve() if path else page
     return target.exists() and (not anchor or anchor in anchors(target))
+
+
+def is_module_of_none(root: Path, path: str) -> bool:
+    """Whether a path speaks of a room of the house, and of nothing that is in it."""
+    named = root / "assay" / path
+    return (root / "assay" / path.partition("/")[0]).is_dir() and not (
+        named.is_dir() or named.with_suffix(".py").exists()
+    )
+
+
+def test_every_module_that_a_page_names_exists(root: Path) -> None:
+    pages = (root / "docs").rglob("*.md")
+    named = {(page.name, path) for page in pages for path in MODULE.findall(page.read_text(encoding="utf-8"))}
+    assert len(named) > 30
+    assert {(page, path) for page, path in named if is_module_of_none(root, path)} == set()
 
 
 def test_every_relative_link_leads_somewhere(root: Path, tracked: list[Path]) -> None:
