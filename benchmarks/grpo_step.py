@@ -269,6 +269,7 @@ def trl_trainer(work: Work, callback: Any) -> Iterator[Any]:
             max_grad_norm=1.0,
             beta=KL,
             loss_type="grpo",
+            use_bias_correction_kl=False,
             gradient_checkpointing=False,
             bf16=work.dtype == "bf16",
             use_cpu=work.device == "cpu",

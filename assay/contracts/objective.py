@@ -17,7 +17,9 @@ Objective = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo", "cispo", "rloo", 
 Level = Literal["token", "sequence", "geometric"]
 """A ratio of probabilities: of each token, its product over the completion, or its geometric mean over it."""
 Normaliser = Literal["response", "tokens", "micro_batch", "constant"]
-Advantage = Literal["group_std", "group_mean", "leave_one_out", "batch_std", "group_mean_batch_std", "gae"]
+Advantage = Literal[
+    "group_std", "group_mean", "leave_one_out", "batch_std", "group_mean_batch_std", "return_to_go", "gae"
+]
 Deviation = Literal["sample", "population"]
 
 
@@ -40,7 +42,7 @@ RECIPES: dict[Objective, Recipe] = {
     "gspo": Recipe("geometric", "response", "group_std", clip_low=3e-4, clip_high=4e-4),
     "cispo": Recipe("token", "tokens", "group_std", clip_low=1.0, clip_high=4.0),
     "rloo": Recipe("sequence", "response", "leave_one_out"),
-    "reinforce++": Recipe("token", "tokens", "batch_std"),
+    "reinforce++": Recipe("token", "tokens", "return_to_go"),
     "ppo": Recipe("token", "tokens", "gae"),
 }
 """Objective -> recipe. Whoever changes one bumps the version of stage `train`: keys hold the name alone."""
@@ -71,7 +73,8 @@ class LossSpec(Frozen):
     advantage: Advantage | None = None
     """What a completion is worth. `group_std`: (r − mean)/(std + 1e-4) of its group. `group_mean`: r − mean.
     `leave_one_out`: r − mean of the others. `batch_std`: (r − mean)/(std + 1e-4) of the step's batch.
-    `group_mean_batch_std`: the group's mean, the batch's std. `gae`: of each token, from PPO's critic."""
+    `group_mean_batch_std`: the group's mean, the batch's std. `return_to_go`: of each token, the reward from it on, so
+    scaled over the tokens of the step's batch. `gae`: of each token, from PPO's critic."""
     std: Deviation = "sample"
     """Of the advantage: `sample` divides squares by n − 1, `population` by n."""
     clip_low: float | None = Field(None, gt=0, le=1)
@@ -127,9 +130,16 @@ class MismatchSpec(Frozen):
     """Drops tokens by their ratio, or whole completions by the product or the geometric mean of theirs. They still
     count in the normaliser."""
     mask_below: float = Field(0.5, ge=0, le=1)
-    """Ratios below are dropped. For `geometric` use values near 1, such as 0.99."""
+    """Ratios below are dropped. `geometric` wants values near 1, such as 0.99."""
     mask_above: float = Field(2.0, ge=1)
-    """Ratios above are dropped. For `geometric` use values near 1, such as 1.01."""
+    """Ratios above are dropped. `geometric` wants values near 1, such as 1.01."""
+
+    @model_validator(mode="after")
+    def _geometric_bounds_are_given(self) -> MismatchSpec:
+        if self.mask == "geometric" and not {"mask_below", "mask_above"} <= self.model_fields_set:
+            problem = "a mean over a completion hardly leaves 0.5 to 2"
+            raise ValueError(f"{problem}; give mask_below and mask_above, such as 0.99 and 1.01, with mask geometric")
+        return self
 
 
 class KLSpec(Frozen):

@@ -84,7 +84,7 @@ class TrainStage(Frozen):
     """GRPO for one arm and one seed."""
 
     stage: Literal["train"] = "train"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     prepare: ArtifactRef
     curriculum: ArtifactRef | None
     model: ModelSpec

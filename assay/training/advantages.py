@@ -3,7 +3,8 @@
 group_std               A_i = (r_i − mean(r)) / (std(r) + 1e-4)        GRPO, 2402.03300
 group_mean              A_i =  r_i − mean(r)                           Dr. GRPO, 2503.20783
 leave_one_out           A_i =  r_i − mean of the group's other r_j     RLOO, 2402.14740
-batch_std               A_i = (r_i − mean) / (std + 1e-4), both of the step's batch          REINFORCE++, 2501.03262
+batch_std               A_i = (r_i − mean) / (std + 1e-4), both of the step's batch
+return_to_go            A_t = (G_t − mean) / (std + 1e-4) over all tokens, G_t = Σ_{i≥t} r_i   REINFORCE++, 2501.03262
 group_mean_batch_std    A_i = (r_i − mean of the group) / (std of the batch + 1e-4)          2508.08221
 gae                     A_t = δ_t + γλ A_{t+1},  δ_t = r_t + γV_{t+1} − V_t                  GAE, 1506.02438
 
@@ -31,7 +32,7 @@ def deviation(rewards: torch.Tensor, kind: Deviation) -> torch.Tensor:
 def reward_advantages(
     rewards_B: torch.Tensor, group_sizes: Sequence[int], kind: Advantage, std: Deviation = "sample"
 ) -> torch.Tensor:
-    """Advantages of completions that lie group after group. rewards_B: (B,), sum(group_sizes) = B. Returns (B,)."""
+    """One advantage a completion; they lie group after group. rewards_B: (B,), sum(group_sizes) = B. Returns (B,)."""
     scaled: Rule = lambda r: (r - r.mean()) / (deviation(r, std) + STD_EPSILON)  # noqa: E731
     groups = torch.split(rewards_B, list(group_sizes))
     if kind == "batch_std":

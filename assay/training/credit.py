@@ -4,7 +4,8 @@ Rewards of groups give every token of a completion the same advantage; a critic 
 (`k1_reward`) is taken off here:
 
     from rewards    A_i − β · (Σ_t (log π − log π_ref) − baseline of its group)
-    from a critic   r_t = −β · (log π − log π_ref), and the reward on top at the last token; then GAE, whitened
+    to go           r_t = −β · (log π − log π_ref), and the reward on top at the last token; Σ from t on, whitened
+    from a critic   the same r_t; then GAE, whitened
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def assign_credit(batch: StepBatch, spec: TrainSpec) -> Credit:
     """The objective's advantages."""
     if batch.values is not None:
         return _from_critic(batch, batch.values, spec)
+    if spec.loss.recipe.advantage == "return_to_go":
+        return Credit(_to_go(batch, spec))
     return Credit([[value] * length for value, length in zip(_from_rewards(batch, spec), batch.lengths, strict=True)])
 
 
@@ -83,6 +86,7 @@ def _from_rewards(batch: StepBatch, spec: TrainSpec) -> list[float]:
     advantages_B = reward_advantages(batch.rewards, batch.group_sizes, kind, spec.loss.std)
     if spec.kl.estimator == "k1_reward":
         divergence_B = torch.stack([tokens.sum() for tokens in _divergence(batch, spec)])
+        divergence_B[batch.rewards.isnan()] = torch.nan  # a completion that was not judged is in no mean (F19)
         baseline = kind if kind == "leave_one_out" else "group_mean"
         advantages_B -= spec.kl.coefficient * reward_advantages(divergence_B, batch.group_sizes, baseline)
     return [float(advantage) for advantage in advantages_B]
@@ -94,24 +98,36 @@ def _divergence(batch: StepBatch, spec: TrainSpec) -> list[torch.Tensor]:
     return [k1(clamped(log_ratio(torch.tensor(old), torch.tensor(ref)), spec.kl)) for old, ref in pairs]
 
 
+def _to_go(batch: StepBatch, spec: TrainSpec) -> TokenValues:
+    rewards_BT = _token_rewards(batch, spec)
+    return _whitened(rewards_BT.flip(-1).cumsum(-1).flip(-1), batch.lengths, spec)
+
+
 def _from_critic(batch: StepBatch, values: TokenValues, spec: TrainSpec) -> Credit:
-    critic = spec.loss.critic
+    critic, lengths = spec.loss.critic, batch.lengths
     values_BT = _padded([torch.tensor(tokens) for tokens in values])
-    mask_BT = _padded([torch.ones(len(tokens)) for tokens in values])
-    advantages_BT = gae(_token_rewards(batch, spec), values_BT, mask_BT, critic.gamma, critic.gae_lambda)
-    real_BT = mask_BT.bool()
-    returns = (advantages_BT + values_BT)[real_BT].tolist()
-    flat = advantages_BT[real_BT]
-    whitened = reward_advantages(flat, [len(flat)], "group_std", spec.loss.std).tolist()
-    lengths = [len(tokens) for tokens in values]
-    return Credit(_cut(whitened, lengths), _cut(returns, lengths))
+    advantages_BT = gae(_token_rewards(batch, spec), values_BT, _real(lengths), critic.gamma, critic.gae_lambda)
+    returns = (advantages_BT + values_BT)[_real(lengths).bool()].tolist()
+    return Credit(_whitened(advantages_BT, lengths, spec), _cut(returns, lengths))
+
+
+def _whitened(values_BT: torch.Tensor, lengths: Sequence[int], spec: TrainSpec) -> TokenValues:
+    """(x − mean) / (std + 1e-4) over all tokens of the step."""
+    flat = values_BT[_real(lengths).bool()]
+    return _cut(reward_advantages(flat, [len(flat)], "group_std", spec.loss.std).tolist(), lengths)
+
+
+def _real(lengths: Sequence[int]) -> torch.Tensor:
+    """1 at tokens, 0 on padding. Shape (B, T)."""
+    return _padded([torch.ones(length) for length in lengths])
 
 
 def _token_rewards(batch: StepBatch, spec: TrainSpec) -> torch.Tensor:
+    """r_t, shape (B, T). A completion that was not judged ends in NaN."""
     if spec.kl.estimator == "k1_reward":
         rewards = [-spec.kl.coefficient * tokens for tokens in _divergence(batch, spec)]
     else:
-        rewards = [torch.zeros(len(tokens)) for tokens in batch.old]
+        rewards = [torch.zeros(length) for length in batch.lengths]
     for tokens, reward in zip(rewards, batch.rewards, strict=True):
         tokens[-1] += reward
     return _padded(rewards)

@@ -30,7 +30,8 @@ import torch
 from assay.contracts.objective import KLSpec, Level, MismatchSpec, Normaliser, Objective, Recipe
 
 LOG_MAX = 20.0
-"""Ratios of trainer and sampler are computed up to e^20, which can be plotted and is beyond any sensible cap."""
+"""Ratios are computed up to e^20, which can be plotted and is beyond any sensible clip or cap. Beyond it they are
+constant: an infinite one times a gradient of 0 would be NaN."""
 
 
 def at_level(log_BT: torch.Tensor, mask_BT: torch.Tensor, level: Level) -> torch.Tensor:
@@ -47,7 +48,9 @@ def at_level(log_BT: torch.Tensor, mask_BT: torch.Tensor, level: Level) -> torch
 
 
 def clipped(ratio_BT: torch.Tensor, advantages_BT: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """−min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A); with dual clip c and A < 0 at most −cA (1912.09729). (B, T)."""
+    """−min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A), shape (B, T): PPO's clip (1707.06347 eq. 7), ε_high of its own as in
+    DAPO (2503.14476 eq. 8), ρ of tokens or of completions. With dual clip c and A < 0 at most −cA (1912.09729 eq. 5).
+    """
     bounded_BT = ratio_BT.clamp(1 - recipe.clip_low, 1 + recipe.clip_high)
     gain_BT = torch.minimum(ratio_BT * advantages_BT, bounded_BT * advantages_BT)
     if recipe.dual_clip is not None:
@@ -58,7 +61,9 @@ def clipped(ratio_BT: torch.Tensor, advantages_BT: torch.Tensor, recipe: Recipe)
 def cispo(
     ratio_BT: torch.Tensor, logprobs_BT: torch.Tensor, advantages_BT: torch.Tensor, recipe: Recipe
 ) -> torch.Tensor:
-    """−stopgrad(clip(ρ, 1 − ε_low, 1 + ε_high))·A·log π_θ: a clipped token still has a gradient. Shape (B, T)."""
+    """−stopgrad(clip(ρ, 1 − ε_low, 1 + ε_high))·A·log π_θ: a clipped token still has a gradient (2506.13585 eq. 4).
+    Shape (B, T).
+    """
     return -ratio_BT.clamp(1 - recipe.clip_low, 1 + recipe.clip_high).detach() * advantages_BT * logprobs_BT
 
 
@@ -78,7 +83,7 @@ def policy_loss(
     mask_BT: torch.Tensor,
 ) -> PolicyLoss:
     """The objective's policy loss, before weights, KL and normaliser."""
-    ratio_BT = at_level(logprobs_BT - old_BT, mask_BT, recipe.ratio).exp()
+    ratio_BT = _ratio(logprobs_BT - old_BT, mask_BT, recipe.ratio)
     if objective == "cispo":
         return PolicyLoss(cispo(ratio_BT, logprobs_BT, advantages_BT, recipe), ratio_BT)
     return PolicyLoss(clipped(ratio_BT, advantages_BT, recipe), ratio_BT)
@@ -119,7 +124,12 @@ def importance_weights(
 
 
 def _ratio(log_BT: torch.Tensor, mask_BT: torch.Tensor, level: Level) -> torch.Tensor:
-    return at_level(log_BT, mask_BT, level).clamp(max=LOG_MAX).exp()
+    return _exp(at_level(log_BT, mask_BT, level))
+
+
+def _exp(log_BT: torch.Tensor) -> torch.Tensor:
+    """e^x, constant beyond e^20. NaN stays NaN, in the gradient too, where a clamp would hide it (F15)."""
+    return torch.where(log_BT > LOG_MAX, LOG_MAX, log_BT).exp()
 
 
 def log_ratio(logprobs_BT: torch.Tensor, ref_BT: torch.Tensor) -> torch.Tensor:
@@ -155,7 +165,7 @@ def kl_loss(logprobs_BT: torch.Tensor, ref_BT: torch.Tensor, old_BT: torch.Tenso
         return torch.zeros_like(logprobs_BT)
     estimate_BT = ESTIMATORS[spec.estimator](clamped(log_ratio(logprobs_BT, ref_BT), spec))
     if spec.estimator == "k3_weighted_loss":
-        estimate_BT = estimate_BT * (logprobs_BT - old_BT).exp()
+        estimate_BT = estimate_BT * _exp(logprobs_BT - old_BT)
     return spec.coefficient * estimate_BT
 
 

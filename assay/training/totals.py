@@ -5,6 +5,7 @@ One transfer from the device for each micro-batch, however many figures there ar
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import reduce
@@ -25,9 +26,8 @@ class UpdateTotals:
     def __init__(self) -> None:
         self.updates = self.filled = 0
         self.sums: defaultdict[str, float] = defaultdict(float)
-        self.highest: defaultdict[str, float] = defaultdict(lambda: 1.0)
-        """Of ratios, which are 1 where trainer, sampler and old policy agree."""
-        self.lowest: defaultdict[str, float] = defaultdict(lambda: 1.0)
+        self.highest: defaultdict[str, float] = defaultdict(lambda: -math.inf)
+        self.lowest: defaultdict[str, float] = defaultdict(lambda: math.inf)
         self.grad_norm = self.grad_rms = self.learning_rate = 0.0
 
     def add(
@@ -69,26 +69,28 @@ class UpdateTotals:
         for name in {name for sums, _, _ in told for name in sums}:
             self.sums[name] = sum(sums.get(name, 0.0) for sums, _, _ in told)
         for name in {name for _, highest, _ in told for name in highest}:
-            self.highest[name] = reduce(largest, (highest.get(name, 1.0) for _, highest, _ in told))
+            self.highest[name] = reduce(largest, (highest.get(name, -math.inf) for _, highest, _ in told))
         for name in {name for _, _, lowest in told for name in lowest}:
-            self.lowest[name] = -reduce(largest, (-lowest.get(name, 1.0) for _, _, lowest in told))
+            self.lowest[name] = -reduce(largest, (-lowest.get(name, math.inf) for _, _, lowest in told))
 
     def metrics(self) -> dict[str, float]:
         """The step's update metrics. Without a single mixed group nothing is updated: no gradient, ratios 1."""
         tokens = self.sums["tokens"]
         mean = {name: self.sums[name] / tokens if tokens else 1.0 for name in ("raw", "weight")}
+        highest = {name: self.highest[name] if tokens else 1.0 for name in ("ratio", "raw", "weight")}
+        lowest = {name: self.lowest[name] if tokens else 1.0 for name in ("raw", "weight")}
         square = self.sums["square"]
         return {
             "updates": float(self.updates),
             "loss": self.sums["loss"] / max(1, self.updates),
-            "ratio_max": self.highest["ratio"],
+            "ratio_max": highest["ratio"],
             "clip_fraction": self.sums["clipped"] / max(1, tokens),
             "importance_ratio_mean": mean["raw"],
-            "importance_ratio_min": self.lowest["raw"],
-            "importance_ratio_max": self.highest["raw"],
+            "importance_ratio_min": lowest["raw"],
+            "importance_ratio_max": highest["raw"],
             "importance_weight_mean": mean["weight"],
-            "importance_weight_min": self.lowest["weight"],
-            "importance_weight_max": self.highest["weight"],
+            "importance_weight_min": lowest["weight"],
+            "importance_weight_max": highest["weight"],
             "importance_cut_share": self.sums["cut"] / max(1, tokens),
             "importance_effective_share": self.sums["weight"] ** 2 / (tokens * square) if square else float(not tokens),
             "grad_norm": self.grad_norm,

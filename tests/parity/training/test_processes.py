@@ -29,6 +29,10 @@ def zero(stage: int, **more: Any) -> dict[str, Any]:
 
 
 ALL, FIRST, REST = {"updates": [0, 4]}, {"updates": [0, 2]}, {"updates": [2, 4]}
+OBJECTIVES = {
+    name: ALL | {"spec": {"loss": {"objective": name}}} for name in ("dr_grpo", "dapo", "gspo", "rloo", "reinforce++")
+}
+"""Each normaliser that does not depend on the cut, and each kind of ratio."""
 TWO: dict[str, Any] = {
     **{f"zero{stage}": ALL | {"scale": zero(stage)} for stage in (0, 1, 2, 3)},
     "offload2": ALL | {"scale": zero(2, offload_optimizer=True)},
@@ -44,6 +48,7 @@ TWO: dict[str, Any] = {
     "bf16-3": ALL | {"spec": BF16, "scale": zero(3)},
     "lora": ALL | {"spec": LORA},
     "lora-3": ALL | {"spec": LORA, "scale": zero(3)},
+    **{f"{name}-{stage}": job | {"scale": zero(stage)} for name, job in OBJECTIVES.items() for stage in (0, 3)},
     "first0": FIRST,
     "rest0": REST | {"load": "first0"},
     "first2": FIRST | {"scale": zero(2)},
@@ -78,6 +83,7 @@ def one(folder: Path, two: dict[str, Any]) -> dict[str, Any]:
         "three": REST | {"load": "../two/first3"},
         "back": REST | {"load": "../two/first0", "scale": zero(3)},
         "bf16": ALL | {"spec": BF16},
+        **OBJECTIVES,
     }
     return run(1, folder / "one", jobs)
 
@@ -112,6 +118,17 @@ def test_metrics_are_those_of_all_processes(one: dict[str, Any], two: dict[str, 
         padding = {"padding_share": mine["padding_share"]}  # of other micro-batches
         assert mine == pytest.approx(theirs | padding, rel=1e-4, abs=1e-6)
         assert 0 <= mine["padding_share"] < 0.5
+
+
+@pytest.mark.parametrize("stage", [0, 3])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_losses_are_normalised_over_all_processes(
+    one: dict[str, Any], two: dict[str, Any], name: str, stage: int
+) -> None:
+    """By the tokens and completions of the whole update, whatever part of them a process has (F16)."""
+    for mine, theirs in zip(two[f"{name}-{stage}"]["metrics"], one[name]["metrics"], strict=True):
+        padding = {"padding_share": mine["padding_share"]}
+        assert mine == pytest.approx(theirs | padding, rel=1e-3, abs=1e-5)
 
 
 def test_the_policy_that_is_compared_is_one_that_moved(one: dict[str, Any]) -> None:

@@ -21,6 +21,8 @@ MISMATCHES = st.builds(
     MismatchSpec,
     weight=st.sampled_from(["token", "sequence", "none"]),
     mask=st.sampled_from(["token", "sequence", "geometric", "none"]),
+    mask_below=st.just(0.8),
+    mask_above=st.just(1.3),
 )
 
 

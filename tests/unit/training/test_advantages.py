@@ -14,7 +14,7 @@ from assay.contracts.objective import Advantage
 from assay.training.advantages import gae, mixed_groups, reward_advantages
 
 NAN = math.nan
-KINDS = [kind for kind in get_args(Advantage) if kind != "gae"]
+KINDS = [kind for kind in get_args(Advantage) if kind not in ("return_to_go", "gae")]
 GROUPS = [[1.0, 0.0, 0.0, 1.0, 1.0], [0.25, 0.5], [0.0, 0.0, 1.0], [3.0, -2.0, NAN, 0.5], [0.5, 0.5]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -29,9 +30,9 @@ def step_batch(rollouts: list[Rollout], values: bool = False) -> StepBatch:
     return StepBatch(rollouts, [4, 4, 4], numbers(1.0), numbers(0.8), 12, numbers(0.3) if values else None)
 
 
-def train_spec(objective: str, estimator: str = "k3_loss", **kl: Any) -> TrainSpec:
-    kl = {"estimator": estimator, "coefficient": BETA} | kl
-    return TrainSpec.model_validate({"steps": 1, "loss": {"objective": objective}, "kl": kl})
+def train_spec(objective: str, estimator: str = "k3_loss", clamp: float | None = None, **loss: Any) -> TrainSpec:
+    kl = {"estimator": estimator, "coefficient": BETA, "clamp": clamp}
+    return TrainSpec.model_validate({"steps": 1, "loss": {"objective": objective} | loss, "kl": kl})
 
 
 def divergences(batch: StepBatch) -> list[list[float]]:
@@ -44,15 +45,19 @@ def baseline(name: str, group: list[float], place: int) -> float:
     return fmean(others if name == "rloo" else group)
 
 
+DEVIATIONS: dict[str, Callable[[list[float]], float]] = {"sample": statistics.stdev, "population": statistics.pstdev}
+
+
+@pytest.mark.parametrize("std", DEVIATIONS)
 @pytest.mark.parametrize("objective", ["grpo", "dr_grpo", "rloo"])
-def test_a_kl_in_the_reward_is_taken_off_after_normalisation(rollouts: list[Rollout], objective: str) -> None:
+def test_a_kl_in_the_reward_is_taken_off_after_normalisation(rollouts: list[Rollout], objective: str, std: str) -> None:
     """Inside it, the KL noise of a group of equal rewards (the third) would be blown up to unit variance."""
     batch = step_batch(rollouts)
-    found = assign_credit(batch, train_spec(objective, "k1_reward")).advantages
+    found = assign_credit(batch, train_spec(objective, "k1_reward", std=std)).advantages
     penalties = [sum(row) for row in divergences(batch)]
     for start in (0, 4, 8):
         rewards = [rollout.reward for rollout in rollouts[start : start + 4]]
-        deviation = statistics.stdev(rewards) + 1e-4 if objective == "grpo" else 1.0
+        deviation = DEVIATIONS[std](rewards) + 1e-4 if objective == "grpo" else 1.0
         penalty = penalties[start : start + 4]
         for place in range(4):
             worth = (rewards[place] - baseline(objective, rewards, place)) / deviation
@@ -68,39 +73,69 @@ def test_a_clamp_bounds_the_penalty_of_each_token(rollouts: list[Rollout]) -> No
     assert [row[0] for row in found[8:]] == pytest.approx(expected, abs=1e-6)
 
 
-def literal_gae(rewards: list[float], values: list[float], lam: float) -> list[float]:
-    deltas = [r + after - v for r, v, after in zip(rewards, values, [*values[1:], 0.0], strict=True)]
-    return [sum(lam**k * delta for k, delta in enumerate(deltas[t:])) for t in range(len(deltas))]
+def token_rewards(batch: StepBatch, estimator: str) -> list[list[float]]:
+    """The KL of each token, and the reward of the completion at its last."""
+    beta = BETA if estimator == "k1_reward" else 0.0
+    rows = [[-beta * each for each in row] for row in divergences(batch)]
+    for row, rollout in zip(rows, batch.rollouts, strict=True):
+        row[-1] += rollout.reward
+    return rows
 
 
+def whitened(rows: list[list[float]], std: str) -> list[list[float]]:
+    flat = [value for row in rows for value in row]
+    return [[(value - fmean(flat)) / (DEVIATIONS[std](flat) + 1e-4) for value in row] for row in rows]
+
+
+def literal_gae(rewards: list[float], values: list[float], gamma: float, lam: float) -> list[float]:
+    deltas = [r + gamma * after - v for r, v, after in zip(rewards, values, [*values[1:], 0.0], strict=True)]
+    return [sum((gamma * lam) ** k * delta for k, delta in enumerate(deltas[t:])) for t in range(len(deltas))]
+
+
+@pytest.mark.parametrize("std", DEVIATIONS)
 @pytest.mark.parametrize("estimator", ["k3_loss", "k1_reward"])
+@pytest.mark.parametrize(("gamma", "lam"), [(1.0, 0.95), (0.9, 0.7)])
 def test_a_critic_gives_each_token_its_own_advantage_whitened_over_the_batch(
-    rollouts: list[Rollout], estimator: str
+    rollouts: list[Rollout], estimator: str, std: str, gamma: float, lam: float
 ) -> None:
     batch = step_batch(rollouts, values=True)
     assert batch.values is not None
-    credit = assign_credit(batch, train_spec("ppo", estimator))
-    beta = BETA if estimator == "k1_reward" else 0.0
-    raw = []
-    for rollout, values, divergence in zip(rollouts, batch.values, divergences(batch), strict=True):
-        rewards = [-beta * each for each in divergence]
-        rewards[-1] += rollout.reward
-        raw.append(literal_gae(rewards, values, 0.95))
-    flat = [value for row in raw for value in row]
-    for row, (advantages, values) in enumerate(zip(raw, batch.values, strict=True)):
-        whitened = [(value - fmean(flat)) / (statistics.stdev(flat) + 1e-4) for value in advantages]
-        assert credit.advantages[row] == pytest.approx(whitened, abs=1e-5)
-        assert credit.returns[row] == pytest.approx([a + v for a, v in zip(advantages, values, strict=True)], abs=1e-5)
+    critic = {"gamma": gamma, "gae_lambda": lam}
+    credit = assign_credit(batch, train_spec("ppo", estimator, std=std, critic=critic))
+    rewards = token_rewards(batch, estimator)
+    raw = [literal_gae(row, values, gamma, lam) for row, values in zip(rewards, batch.values, strict=True)]
+    returns = [[a + v for a, v in zip(*pair, strict=True)] for pair in zip(raw, batch.values, strict=True)]
+    for row, expected in enumerate(whitened(raw, std)):
+        assert credit.advantages[row] == pytest.approx(expected, abs=1e-5)
+        assert credit.returns[row] == pytest.approx(returns[row], abs=1e-5)
 
 
+@pytest.mark.parametrize("std", DEVIATIONS)
+@pytest.mark.parametrize("estimator", ["k3_loss", "k1_reward"])
+def test_reinforce_plus_plus_whitens_what_each_token_has_still_to_come(
+    rollouts: list[Rollout], estimator: str, std: str
+) -> None:
+    """A_t = r − β Σ_{i≥t} KL_i, then whitened over the tokens of the batch (2501.03262)."""
+    batch = step_batch(rollouts)
+    found = assign_credit(batch, train_spec("reinforce++", estimator, std=std)).advantages
+    to_go = [[sum(row[t:]) for t in range(len(row))] for row in token_rewards(batch, estimator)]
+    for row, expected in enumerate(whitened(to_go, std)):
+        assert found[row] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["k3_loss", "k1_reward"])
 @pytest.mark.parametrize("objective", ["grpo", "dr_grpo", "rloo", "reinforce++", "ppo"])
-def test_an_unjudged_completion_is_worth_nothing_and_moves_no_other(rollouts: list[Rollout], objective: str) -> None:
-    """A verifier that failed is not a wrong answer (F19)."""
+def test_an_unjudged_completion_is_worth_nothing_and_moves_no_other(
+    rollouts: list[Rollout], objective: str, estimator: str
+) -> None:
+    """A verifier that failed is not a wrong answer (F19), and the KL of its text pulls nobody's mean."""
     ppo = objective == "ppo"
     failed = [replace(rollout, reward=math.nan) if row == 0 else rollout for row, rollout in enumerate(rollouts)]
-    credit = assign_credit(step_batch(failed, values=ppo), train_spec(objective))
+    batch = step_batch(failed, values=ppo)
+    batch.reference[0][:] = [-50.0] * len(batch.reference[0])
+    credit = assign_credit(batch, train_spec(objective, estimator))
     assert set(credit.advantages[0]) == {0.0}
-    assert all(math.isfinite(value) for row in credit.advantages for value in row)
+    assert all(abs(value) < 5 for row in credit.advantages for value in row)
     assert any(value != 0 for row in credit.advantages[1:] for value in row)
     if ppo:
         assert all(map(math.isnan, credit.returns[0]))

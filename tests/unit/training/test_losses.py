@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -89,6 +90,28 @@ def test_k2_as_a_loss_has_the_gradient_of_the_reverse_kl() -> None:
 def test_k1_as_a_loss_would_have_no_gradient_at_all() -> None:
     """E_π[∇ log π] = 0: why k1 is offered in the reward alone."""
     torch.testing.assert_close(loss_gradient(k1), torch.zeros(5, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [(0.1, (0.004, 1.0, 1.0)), (0.5, (0.115, 0.95, 0.97)), (1, (0.41, 0.91, 0.92)), (2, (1.30, 0.91, 0.85)),
+     (4, (2.59, 1.48, 0.80))],
+)  # fmt: skip
+def test_how_far_the_two_gradients_part_is_as_decided_on(shift: float, expected: tuple[float, ...]) -> None:
+    """docs/decisions/0010-kl-default.md: KL, and length and direction of k3's gradient beside the true one."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw() -> tuple[float, ...]:
+        base_V, noise_V = (torch.randn(50, generator=generator, dtype=torch.float64) for _ in range(2))
+        logits_V = (base_V + shift * noise_V).requires_grad_()
+        policy_V, ref_V = log_p(logits_V), log_p(base_V)
+        true_V, of_k3_V = (torch.autograd.grad(kl(*way), logits_V, retain_graph=True)[0]
+                           for way in ((policy_V, ref_V), (ref_V, policy_V)))  # fmt: skip
+        cosine = torch.nn.functional.cosine_similarity(true_V, of_k3_V, dim=0)
+        return tuple(map(float, (kl(policy_V, ref_V).detach(), of_k3_V.norm() / true_V.norm(), cosine)))
+
+    medians = [statistics.median(column) for column in zip(*(draw() for _ in range(300)), strict=True)]
+    assert medians == pytest.approx(list(expected), rel=0.1, abs=0.02)
 
 
 @pytest.mark.parametrize("estimator", [k2, k3])
@@ -222,6 +245,23 @@ def token_losses(batch: Batch, spec: LossSpec) -> torch.Tensor:
     return policy_loss(spec.objective, spec.recipe, *(batch[name] for name in names)).losses_BT
 
 
+@pytest.mark.parametrize("spec", [*(LossSpec(objective=name) for name in OBJECTIVES), LossSpec(dual_clip=3.0)])
+@pytest.mark.parametrize("advantage", [1.0, 0.0, -1.0])
+def test_a_ratio_without_bounds_makes_no_gradient_that_is_not_a_number(spec: LossSpec, advantage: float) -> None:
+    """In fp32 e^100 is infinite, and its product with a gradient of 0 would be NaN (F24)."""
+    new_BT = torch.zeros(1, 3, requires_grad=True)
+    old_BT = torch.full((1, 3), -100.0)
+    ones_BT = torch.ones(1, 3)
+    found = policy_loss(spec.objective, spec.recipe, new_BT, old_BT, advantage * ones_BT, ones_BT)
+    kl_BT = kl_loss(new_BT, old_BT, old_BT, kl_spec("k3_weighted_loss"))
+    gradient_BT = torch.autograd.grad((found.losses_BT + kl_BT).sum(), new_BT)[0]
+    torch.testing.assert_close(found.ratio_BT, torch.full((1, 3), math.exp(20)))
+    assert found.losses_BT.isfinite().all()
+    assert gradient_BT.isfinite().all()
+    if spec.dual_clip and advantage < 0:
+        assert found.losses_BT.tolist() == [[3.0] * 3]
+
+
 @pytest.mark.parametrize(
     "spec",
     [*(LossSpec(objective=name) for name in OBJECTIVES), LossSpec(dual_clip=1.3), LossSpec(clip_low=1.0, clip_high=3)],
@@ -312,7 +352,7 @@ def test_importance_weights_are_their_formula_token_by_token(weight: Any, mask: 
 def test_weights_are_one_where_trainer_and_sampler_agree() -> None:
     batch = random_batch() | {"sampler": random_batch()["old"]}
     for mask in ("token", "sequence", "geometric", "none"):
-        assert weights(batch, mask=mask).eq(1).all()
+        assert weights(batch, mask=mask, mask_below=0.9, mask_above=1.1).eq(1).all()
 
 
 def test_truncated_weights_are_exact_below_the_cap() -> None:

@@ -36,17 +36,20 @@ def totals_of(batch: dict[str, torch.Tensor], mismatch: MismatchSpec, cut: list[
     return totals.metrics()
 
 
+@pytest.mark.parametrize("apart", [0.0, 3.0, -3.0])
 @pytest.mark.parametrize("cut", [[4], [1, 3], [2, 1, 1]])
 @pytest.mark.parametrize("mask", ["none", "token"])
-def test_figures_are_those_of_all_real_tokens(cut: list[int], mask: Any) -> None:
+def test_figures_are_those_of_all_real_tokens(cut: list[int], mask: Any, apart: float) -> None:
+    """On both sides of 1, and far from it on either."""
     batch, spec = tensors(), MismatchSpec(cap=1.2, mask=mask, mask_below=0.7, mask_above=1.5)
+    batch |= {"sampler": batch["sampler"] + apart, "ratio": batch["ratio"] * math.exp(apart)}
     found = totals_of(batch, spec, cut)
     real_BT = batch["mask"].bool()
     raw = (batch["old"] - batch["sampler"])[real_BT].exp()
     dropped = (raw < 0.7) | (raw > 1.5) if mask == "token" else torch.zeros_like(raw, dtype=torch.bool)
     weight, ratio = raw.clamp(max=1.2).masked_fill(dropped, 0.0), batch["ratio"][real_BT]
     expected = {
-        "ratio_max": max(1.0, float(ratio.max())),
+        "ratio_max": float(ratio.max()),
         "clip_fraction": float(((ratio - 1).abs() > 0.2).float().mean()),
         "importance_ratio_mean": float(raw.mean()),
         "importance_ratio_min": float(raw.min()),
@@ -55,11 +58,11 @@ def test_figures_are_those_of_all_real_tokens(cut: list[int], mask: Any) -> None
         "importance_weight_min": float(weight.min()),
         "importance_weight_max": float(weight.max()),
         "importance_cut_share": float((dropped | (raw > 1.2)).float().mean()),
-        "importance_effective_share": float(weight.sum() ** 2 / (len(weight) * weight.square().sum())),
+        "importance_effective_share": float(weight.sum() ** 2 / (len(weight) * weight.square().sum()).clamp(min=1e-9)),
         "grad_norm": 2.0,
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
-    assert 0 < found["importance_cut_share"] < 1
+    assert apart or 0 < found["importance_cut_share"] < 1
 
 
 def test_a_sampler_that_agrees_costs_nothing() -> None:
@@ -73,7 +76,7 @@ def test_a_sampler_that_agrees_costs_nothing() -> None:
 def test_a_mask_that_drops_everything_leaves_no_sample() -> None:
     batch = tensors()
     apart = batch | {"sampler": batch["old"] - 3}
-    found = totals_of(apart, MismatchSpec(mask="geometric"), [4])
+    found = totals_of(apart, MismatchSpec(mask="geometric", mask_below=0.9, mask_above=1.1), [4])
     assert (found["importance_cut_share"], found["importance_effective_share"]) == (1.0, 0.0)
 
 

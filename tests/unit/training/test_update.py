@@ -38,6 +38,12 @@ def step_batch(policy: Policy, rollouts: list[Rollout], reference: Any = None) -
     return StepBatch(sampled, [4, 4, 4], old, policy.logprobs(rollouts, reference or policy.reference), BUDGET)
 
 
+def off_policy(batch: StepBatch, drift: float) -> StepBatch:
+    """Old log-probs up to so far from the policy's, on either side, each token by another share of it."""
+    old = [[value + drift * math.sin(7 * i + 3 * t) for t, value in enumerate(r)] for i, r in enumerate(batch.old)]
+    return replace(batch, old=old)
+
+
 def advantages(batch: StepBatch, spec: TrainSpec) -> list[list[float]]:
     return assign_credit(batch, spec).advantages
 
@@ -64,19 +70,31 @@ def gradient_of_the_whole(policy: Policy, batch: StepBatch, spec: TrainSpec) -> 
     return gradients
 
 
-@pytest.mark.parametrize("objective", ["grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce++"])
-@pytest.mark.parametrize("kl", [{"coefficient": 0.0}, {"coefficient": 0.5}, {"estimator": "k1_reward"}])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *({"objective": name} for name in ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce++")),
+        {"objective": "grpo", "clip_high": 0.1, "dual_clip": 1.2, "std": "population"},
+    ],
+    ids=lambda loss: "-".join(map(str, loss.values())),
+)
+@pytest.mark.parametrize(
+    "kl", [{"coefficient": 0.0}, {"coefficient": 0.5}, {"estimator": "k1_reward"}, {"coefficient": 0.5, "clamp": 0.05}]
+)
+@pytest.mark.parametrize("drift", [0.0, 0.3])
 def test_the_accumulated_gradient_is_that_of_the_whole_update(
     make_model: Any,
     rollouts: list[Rollout],
     monkeypatch: pytest.MonkeyPatch,
-    objective: str,
+    loss: dict[str, Any],
     kl: dict[str, Any],
+    drift: float,
 ) -> None:
-    """Completions of zero advantage are left out of the forward pass, never out of the normaliser (F16)."""
-    spec = train_spec(loss={"objective": objective}, kl=kl)
+    """On policy and off it, where clips act. Completions of zero advantage are left out of the forward pass, never out
+    of the normaliser (F16)."""
+    spec = train_spec(loss=loss, kl=kl)
     policy = make_policy(make_model, spec, micro_batch_tokens=40)
-    batch = step_batch(policy, rollouts, reference=make_model(seed=1, spread=0.1))
+    batch = off_policy(step_batch(policy, rollouts, reference=make_model(seed=1, spread=0.1)), drift)
     expected = gradient_of_the_whole(policy, batch, spec)
     seen: list[torch.Tensor] = []
     keep = policy.update
