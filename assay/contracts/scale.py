@@ -31,7 +31,7 @@ class Scale(Frozen):
     activation_checkpointing: bool = False
     """Compute each block's activations again in the backward pass: far less memory, a third more time."""
     packing: bool = False
-    """Run the completions of a micro-batch end to end in one row without padding, instead of on shared prompts."""
+    """Lay the completions of a micro-batch end to end, almost without padding, instead of on shared prompts."""
     liger: bool = False
     """Liger's fused kernels for norms, rotary embeddings and MLPs; NVIDIA and AMD GPUs."""
     timeout_s: float = Field(1800, gt=0)

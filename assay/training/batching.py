@@ -13,12 +13,6 @@ from typing import Protocol
 
 import torch
 
-DENSITY = 0.8
-"""Share of a micro-batch that is no padding, where it is not small: 20 rows of 40 tokens are no reason to make 200 rows
-of 15 as long."""
-SMALL_TOKENS = 512
-"""So few cost about as much as fewer, so a micro-batch of them may be padded as it likes."""
-
 
 class Tokens(Protocol):
     """Anything with prompt and completion tokens."""
@@ -73,35 +67,12 @@ def blank(device: torch.device) -> TokenBatch:
     return TokenBatch([], torch.zeros_like(ones), ones, ones.cumsum(-1) - 1, target_BT, target_BT.float())
 
 
-def micro_batches(items: Sequence[Tokens], rows: Sequence[int], budget_tokens: int) -> list[list[int]]:
-    """Rows grouped by length so that no collated tensor, padding included, is over the budget, and that little of it is
-    padding; every row is in exactly one (F07). A sequence longer than the budget makes a micro-batch of its own.
-    """
-    ordered = sorted(rows, key=lambda row: (sum(_widths(items[row])), row))
-    batches: list[list[int]] = []
-    prompt_width = completion_width = tokens = 0
-    for row in ordered:
-        prompt, completion = _widths(items[row])
-        prompt_width, completion_width = max(prompt, prompt_width), max(completion, completion_width)
-        tokens += prompt + completion
-        padded = (len(batches[-1]) + 1 if batches else 1) * (prompt_width + completion_width)
-        if batches and padded <= budget_tokens and _is_dense(tokens, padded):
-            batches[-1].append(row)
-        else:
-            batches.append([row])
-            prompt_width, completion_width, tokens = prompt, completion, prompt + completion
-    return batches
-
-
-def _is_dense(tokens: int, padded: int) -> bool:
-    return padded <= SMALL_TOKENS or tokens >= DENSITY * padded
-
-
 def shared_rows(items: Sequence[Tokens], rows: Sequence[int], ways: int) -> list[list[int]]:
     """The rows of each of so many processes: dealt out by length, so that all have about as much to do."""
-    ordered = sorted(rows, key=lambda row: (sum(_widths(items[row])), row))
+    ordered = sorted(rows, key=lambda row: (sum(widths(items[row])), row))
     return [ordered[first::ways] for first in range(ways)]
 
 
-def _widths(item: Tokens) -> tuple[int, int]:
+def widths(item: Tokens) -> tuple[int, int]:
+    """Tokens of the prompt and of the completion."""
     return len(item.prompt_tokens), len(item.completion_tokens)

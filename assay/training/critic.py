@@ -21,8 +21,9 @@ from transformers import PreTrainedModel
 
 from assay.contracts.objective import CriticSpec
 from assay.contracts.training import OptimizerSpec, TrainSpec
-from assay.training.batching import TokenBatch, Tokens, collate, micro_batches
+from assay.training.batching import TokenBatch, Tokens, collate
 from assay.training.credit import StepBatch, TokenValues
+from assay.training.cuts import micro_batches
 from assay.training.losses import Averaging, clipped_value_loss
 from assay.training.metrics import largest
 from assay.training.policy import MOMENTS, adamw

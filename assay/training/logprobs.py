@@ -44,7 +44,7 @@ def token_logprobs(
     Padding is cleared here, before any exponential: e^r of an unlikely pad id is infinite, and inf · 0 is NaN.
     """
     chunked = batch.target_BT.numel() * model.config.get_text_config().vocab_size > WHOLE_LOGITS
-    head = Head(model) if chunked and has_plain_head(model) else None
+    head = Head(model) if (chunked or packing) and has_plain_head(model) else None
     return _scored(model, head, batch, temperature, _way(model, packing))
 
 

@@ -1,9 +1,10 @@
-"""Forward passes without padding: the rows of a micro-batch end to end in one, each seeing itself alone (2107.02027).
+"""Forward passes without padding: completions end to end, each seeing itself alone (2107.02027).
 
-    | prompt completion | prompt completion | prompt completion |        positions begin anew where a row begins
+    | prompt completion | prompt completion        |     as many rows as it takes, none wider than the longest sequence,
+    | prompt completion | prompt completion | free |     and positions begin anew where a sequence begins
 
-transformers cuts attention where positions do: with a mask on SDPA, which still pays for the whole row, and by
-varlen kernels on FlashAttention, which do not.
+transformers cuts attention where positions do, by a mask: a sequence pays for attention over its row, as a padded one
+does, and no more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from assay.training.batching import TokenBatch
+from assay.training.cuts import Bins
 from assay.training.prefix import Run
 
 
@@ -26,15 +28,34 @@ def can_pack(model: PreTrainedModel) -> bool:
 
 def over_packed(run: Run, batch: TokenBatch) -> torch.Tensor:
     """What predicts each completion token, shape (B, T, ·), as `prefix.over_sequences` tells it."""
-    there_BS = batch.attention_BS.bool()
+    starts, shape_KW = _laid_out(batch)
+    there_BS, mask_BT = batch.attention_BS.bool(), batch.mask_BT.bool()
+    place_BS = torch.tensor(starts, device=there_BS.device)[:, None] + batch.position_BS
     inputs: dict[str, Any] = {
-        "input_ids": batch.input_BS[there_BS][None],
-        "position_ids": batch.position_BS[there_BS][None],
+        "input_ids": _placed(batch.input_BS[there_BS], place_BS[there_BS], shape_KW),
+        "position_ids": _placed(batch.position_BS[there_BS], place_BS[there_BS], shape_KW),
         "use_cache": False,
     }
-    mask_BT = batch.mask_BT.bool()
-    place_BS = there_BS.flatten().cumsum(0).view_as(there_BS) - 1
-    before_BT = place_BS[:, -mask_BT.shape[1] - 1 : -1]
-    found_N = run(inputs, before_BT[mask_BT])[0]
+    before_N = place_BS[:, -mask_BT.shape[1] :][mask_BT] - 1
+    found_N = run(inputs, shape_KW[1]).flatten(0, 1)[before_N]
     found = found_N.new_zeros(*mask_BT.shape, *found_N.shape[1:])
     return found.masked_scatter(mask_BT[..., None], found_N)
+
+
+def packed_positions(batch: TokenBatch) -> int:
+    """How many positions `over_packed` runs."""
+    rows, width = _laid_out(batch)[1]
+    return rows * width
+
+
+def _laid_out(batch: TokenBatch) -> tuple[list[int], tuple[int, int]]:
+    """Where each sequence begins in rows that lie one behind the other, and the number of rows and their width."""
+    lengths = batch.attention_BS.sum(-1).tolist()
+    bins = Bins(max(lengths), len(lengths))
+    starts = [row * bins.width + start for row, start in filter(None, map(bins.put, lengths))]
+    return starts, (len(bins.filled), bins.width)
+
+
+def _placed(values_N: torch.Tensor, place_N: torch.Tensor, shape_KW: tuple[int, int]) -> torch.Tensor:
+    """Values at their places, 0 where nothing lies: a position of 0 begins a sequence, so free places see no other."""
+    return values_N.new_zeros(shape_KW[0] * shape_KW[1]).index_put((place_N,), values_N).view(shape_KW)

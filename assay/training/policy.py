@@ -22,9 +22,11 @@ import torch
 from transformers import PreTrainedModel
 
 from assay.contracts.training import LoRASpec, OptimizerSpec
-from assay.training.batching import TokenBatch, Tokens, collate, micro_batches, shared_rows
+from assay.training.batching import TokenBatch, Tokens, collate, shared_rows
+from assay.training.cuts import micro_batches, packed_batches
 from assay.training.logprobs import token_logprobs
 from assay.training.lora import add_adapters, frozen_twin, merged
+from assay.training.packing import packed_positions
 from assay.training.rates import learning_rate
 from assay.training.recompute import recomputing
 from assay.training.world import ALONE, World
@@ -79,8 +81,16 @@ class Policy:
     def batches(self, items: Sequence[Tokens], rows: Sequence[int]) -> list[TokenBatch]:
         """This process's share of the rows as micro-batches within the token budget, on the model's device."""
         mine = shared_rows(items, rows, self.world.rank.of)[self.world.rank.index]
-        groups = micro_batches(items, mine, self.micro_batch_tokens)
-        return [collate(items, group, self.model.device) for group in groups]
+        return [collate(items, group, self.model.device) for group in self.cut(items, mine)]
+
+    def cut(self, items: Sequence[Tokens], rows: Sequence[int]) -> list[list[int]]:
+        """Rows by micro-batch."""
+        way = packed_batches if self.packing else micro_batches
+        return way(items, rows, self.micro_batch_tokens)
+
+    def positions(self, batch: TokenBatch) -> int:
+        """What a pass over a micro-batch runs, padding included; prompts as if none were shared."""
+        return packed_positions(batch) if self.packing else batch.input_BS.numel()
 
     @torch.no_grad()
     def logprobs(self, items: Sequence[Tokens], model: PreTrainedModel) -> list[list[float]]:

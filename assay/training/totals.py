@@ -13,7 +13,7 @@ from functools import reduce
 import torch
 
 from assay.contracts.objective import Recipe
-from assay.training.batching import TokenBatch, Tokens
+from assay.training.batching import Tokens, widths
 from assay.training.losses import Importance
 from assay.training.metrics import largest
 from assay.training.policy import GradientStats
@@ -52,13 +52,15 @@ class UpdateTotals:
         for name in lowest:
             self.lowest[name] = -largest(-self.lowest[name], -next(numbers))
 
-    def laid_out(self, micros: Sequence[TokenBatch], items: Sequence[Tokens]) -> None:
-        """How much of the tensors of all processes' micro-batches is padding. `items` are those of all processes."""
-        self.sums["cells"] += sum(micro.input_BS.numel() for micro in micros if micro.rows)
-        self.filled += sum(len(item.prompt_tokens) + len(item.completion_tokens) for item in items)
+    def laid_out(self, positions: int, items: Sequence[Tokens]) -> None:
+        """How much of an update is padding: `positions` are those of this process's micro-batches, `items` all rows."""
+        self.sums["positions"] += positions
+        self.filled += sum(sum(widths(item)) for item in items)
 
     def updated(self, stats: GradientStats) -> None:
         """One optimizer update was made."""
+        if not self.updates:
+            self.highest["first_ratio"] = self.highest["ratio"]
         self.updates += 1
         self.grad_norm, self.grad_rms = largest(self.grad_norm, stats.norm), largest(self.grad_rms, stats.rms)
         self.learning_rate = stats.learning_rate
@@ -77,13 +79,14 @@ class UpdateTotals:
         """The step's update metrics. Without a single mixed group nothing is updated: no gradient, ratios 1."""
         tokens = self.sums["tokens"]
         mean = {name: self.sums[name] / tokens if tokens else 1.0 for name in ("raw", "weight")}
-        highest = {name: self.highest[name] if tokens else 1.0 for name in ("ratio", "raw", "weight")}
+        highest = {name: self.highest[name] if tokens else 1.0 for name in ("ratio", "first_ratio", "raw", "weight")}
         lowest = {name: self.lowest[name] if tokens else 1.0 for name in ("raw", "weight")}
         square = self.sums["square"]
         return {
             "updates": float(self.updates),
             "loss": self.sums["loss"] / max(1, self.updates),
             "ratio_max": highest["ratio"],
+            "first_ratio_max": highest["first_ratio"],
             "clip_fraction": self.sums["clipped"] / max(1, tokens),
             "importance_ratio_mean": mean["raw"],
             "importance_ratio_min": lowest["raw"],
@@ -96,5 +99,5 @@ class UpdateTotals:
             "grad_norm": self.grad_norm,
             "grad_rms": self.grad_rms,
             "learning_rate": self.learning_rate,
-            "padding_share": 1.0 - self.filled / self.sums["cells"] if self.filled else 0.0,
+            "padding_share": 1.0 - self.filled / self.sums["positions"] if self.filled else 0.0,
         }

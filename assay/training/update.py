@@ -70,7 +70,9 @@ class _Update:
             return
         micros = self.policy.batches(self.batch.rollouts, rows)
         tokens = sum(self.lengths[row] for row in share)
-        cuts = sum(self.policy.world.gather(sum(bool(micro.rows) for micro in micros)))
+        real = [micro for micro in micros if micro.rows]
+        self.totals.laid_out(sum(map(self.policy.positions, real)), [self.batch.rollouts[row] for row in rows])
+        cuts = sum(self.policy.world.gather(len(real)))
         average = Averaging(normaliser, len(share), tokens, self.batch.token_budget, cuts)
         for micro in micros:
             self._backward(micro, average)

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from assay.contracts.errors import InvariantError, SpecError
 from assay.contracts.scale import Rank, Scale
 from assay.contracts.training import EngineSpec, OptimizerSpec
-from assay.training.batching import TokenBatch, Tokens, blank, collate, micro_batches, shared_rows
+from assay.training.batching import TokenBatch, Tokens, blank, collate, shared_rows
 from assay.training.logprobs import Head, Scorer
 from assay.training.policy import GradientStats, Policy
 from assay.training.world import World
@@ -59,6 +59,7 @@ class ZeroPolicy(Policy):
             total_updates=total_updates,
             lora=engine.lora,
             recompute=scale.activation_checkpointing,
+            packing=scale.packing,
             world=world,
         )
         settings = engine_settings(spec, engine, scale)
@@ -86,7 +87,7 @@ class ZeroPolicy(Policy):
     def batches(self, items: Sequence[Tokens], rows: Sequence[int]) -> list[TokenBatch]:
         """This process's micro-batches, and as many blank ones as another has more."""
         shares = shared_rows(items, rows, self.world.rank.of)
-        cut = [micro_batches(items, share, self.micro_batch_tokens) for share in shares]
+        cut = [self.cut(items, share) for share in shares]
         mine = [collate(items, group, self.engine.device) for group in cut[self.world.rank.index]]
         return mine + [blank(self.engine.device)] * (max(map(len, cut)) - len(mine))
 
