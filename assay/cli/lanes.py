@@ -66,7 +66,8 @@ def fit(runtime: Runtime, chains: int) -> Runtime:
     accelerated = runtime.device == "cuda" or (runtime.device == "auto" and shutil.which("nvidia-smi") is not None)
     most = 1 if accelerated else min(cores, MOST_LANES, max(1, chains))
     lanes = runtime.lanes or most
-    return runtime.model_copy(update={"lanes": lanes, "threads": runtime.threads or max(1, cores // lanes)})
+    processes = lanes * runtime.launch.world_size
+    return runtime.model_copy(update={"lanes": lanes, "threads": runtime.threads or max(1, cores // processes)})
 
 
 def run_parts(lanes: Lanes, count: int, run_nodes: Callable[[list[Node]], None]) -> None:

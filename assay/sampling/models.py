@@ -11,27 +11,43 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from assay.contracts.ablation import ModelSpec
-from assay.contracts.errors import ModelError
+from assay.contracts.errors import ModelError, SpecError
 from assay.contracts.scale import Rank
 from assay.contracts.stage import Runtime
 from assay.storage import fetch_uri
 
 _SAFE: dict[str, Any] = {"trust_remote_code": False}
+_STRETCHED_ALREADY = ("longrope", "su", "llama3")
+"""Rotary scalings of models whose `max_position_embeddings` is the length after it."""
 
 
 def pick_device(runtime: Runtime) -> torch.device:
-    """The device a process of a stage runs on; also sets the number of CPU threads."""
+    """The device a process of a stage runs on; also sets the number of CPU threads, and the GPU that kernels start on.
+
+    Raises SpecError where there are more processes than GPUs.
+    """
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     wanted = runtime.device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted, Rank.from_environment().local) if wanted == "cuda" else torch.device(wanted)
+    return _own_gpu(Rank.from_environment().local) if wanted == "cuda" else torch.device(wanted)
+
+
+def _own_gpu(local: int) -> torch.device:
+    there = torch.cuda.device_count()
+    if local >= there:
+        problem = f"process {local + 1} of this machine finds {there} GPUs"
+        raise SpecError("runtime.device", problem, "Start one process for each GPU, or set it to cpu")
+    device = torch.device("cuda", local)
+    torch.cuda.set_device(device)  # Triton's kernels start on the current one, wherever their tensors are
+    return device
 
 
 def load_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:
@@ -98,6 +114,18 @@ def end_token_ids(config: GenerationConfig, tokenizer: PreTrainedTokenizerBase) 
     configured = getattr(config, "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
     return tuple(sorted({int(token) for token in [tokenizer.eos_token_id, *listed] if token is not None}))
+
+
+def position_limit(config: PreTrainedConfig) -> int | None:
+    """Tokens that a model has positions for, prompt and completion together, as vLLM counts them; None: any number."""
+    text = config.get_text_config()
+    limit: int | None = getattr(text, "max_position_embeddings", None)
+    rope = getattr(text, "rope_parameters", None) or {}
+    kind = rope.get("rope_type")
+    if limit is None or kind in _STRETCHED_ALREADY:
+        return limit
+    start = rope.get("original_max_position_embeddings", limit) if kind == "yarn" else limit
+    return int(start * rope.get("factor", 1.0))
 
 
 def model_location(model: ModelSpec) -> str:

@@ -64,7 +64,7 @@ def _positions(batch: Sequence[int], wide: Widths) -> int:
 
 
 def packed_batches(items: Sequence[Tokens], rows: Sequence[int], budget_tokens: int) -> list[list[int]]:
-    """The same for rows that are packed: each micro-batch takes the longest that are left, and what fits beside them."""
+    """The same for packed rows: each micro-batch takes the longest that are left, and what fits beside them."""
     length = {row: sum(widths(items[row])) for row in rows}
     left = sorted(rows, key=lambda row: (-length[row], row))
     batches: list[list[int]] = []

@@ -38,7 +38,16 @@ def prepare(model: PreTrainedModel, engine: EngineSpec, scale: Scale) -> PreTrai
     _require_possible(model, engine, scale)
     if scale.liger:
         _use_liger(model)
-    return model.to(DTYPES.get(engine.dtype, torch.float32))
+    _cast_weights(model, DTYPES.get(engine.dtype, torch.float32))
+    return model
+
+
+def _cast_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Weights alone: `Module.to` would round buffers too, and so the angles of rotary embeddings, in bf16 by a radian at
+    position 1,000.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 def _require_possible(model: PreTrainedModel, engine: EngineSpec, scale: Scale) -> None:
@@ -58,9 +67,13 @@ def _use_liger(model: PreTrainedModel) -> None:
         raise SpecError("runtime.scale.liger", "Liger's kernels run on GPUs only", "Set it to false, or use a GPU")
     try:
         from liger_kernel.transformers import _apply_liger_kernel_to_instance
+        from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN
     except ImportError as error:
         problem = "liger-kernel is not installed"
         raise SpecError("runtime.scale.liger", problem, "Install liger-kernel, or set it to false") from error
+    if model.config.model_type not in MODEL_TYPE_TO_APPLY_LIGER_FN:  # it would log that, and do nothing
+        problem = f"Liger has no kernels for {model.config.model_type}"
+        raise SpecError("runtime.scale.liger", problem, "Set it to false")
     _apply_liger_kernel_to_instance(model, cross_entropy=False, fused_linear_cross_entropy=False)
 
 

@@ -29,6 +29,8 @@ _SHAPED_LOGITS = (
     "logit_scale",  # Cohere
     "logits_scaling",  # Granite
     "lm_head_multiplier",  # Falcon-H1
+    "logits_soft_cap",  # RecurrentGemma
+    "output_logit_soft_cap",  # xLSTM
 )
 """Settings of models that change logits behind the output layer: the chunked way does not know them."""
 
@@ -111,7 +113,7 @@ class Head(torch.nn.Module):
         if len(target_N) * len(self.layer.weight) <= WHOLE_LOGITS:
             return score(hidden_NH, target_N)
         pieces = zip(torch.split(hidden_NH, CHUNK_TOKENS), torch.split(target_N, CHUNK_TOKENS), strict=True)
-        return torch.cat([checkpoint(score, *piece, use_reentrant=False) for piece in pieces])
+        return torch.cat([checkpoint(score, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces])
 
 
 def _chosen(logits: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:

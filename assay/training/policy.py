@@ -98,8 +98,8 @@ class Policy:
         mine: dict[int, list[float]] = {}
         for batch in self.batches(items, range(len(items))):
             scores_BT = self._scores(model, batch)
-            for place, row in enumerate(batch.rows):
-                mine[row] = scores_BT[place, : len(items[row].completion_tokens)].tolist()
+            for row, scores in zip(batch.rows, scores_BT.tolist(), strict=False):  # a blank one has no rows
+                mine[row] = scores[: len(items[row].completion_tokens)]
         found = {row: values for share in self.world.gather(mine) for row, values in share.items()}
         return [found[row] for row in range(len(items))]
 

@@ -49,7 +49,7 @@ class ZeroPolicy(Policy):
         total_updates: int,
         world: World,
     ) -> None:
-        deepspeed = _deepspeed()
+        deepspeed = _deepspeed(model.device)
         self.stage = scale.stage(engine.dtype)
         super().__init__(
             model,
@@ -62,7 +62,7 @@ class ZeroPolicy(Policy):
             packing=scale.packing,
             world=world,
         )
-        settings = engine_settings(spec, engine, scale)
+        settings = engine_settings(spec, engine, scale, world.rank.of)
         scorer = self._scorer(deepspeed, model, scale)
         self.engine = deepspeed.initialize(model=scorer, optimizer=self.optimizer, config=settings)[0]
         self.zero: Any = self.engine.optimizer
@@ -97,21 +97,25 @@ class ZeroPolicy(Policy):
         return scores_BT
 
     def backward(self, loss: torch.Tensor) -> None:
-        """DeepSpeed takes the mean over the processes, and the update's loss is the sum of their shares."""
+        """DeepSpeed takes the mean over the processes, and the update's loss is the sum of their shares.
+
+        fp16's loss scale begins lower by as much.
+        """
         self.engine.backward(loss * self.world.rank.of)
 
     def update(self) -> GradientStats:
         """As the torch policy. An fp16 gradient that overflows its loss scale is no fault of the policy: nothing is
-        applied, the scale is halved, and a scale that cannot be halved ends the run."""
+        applied or counted, the scale is halved, and a scale that cannot be halved ends the run."""
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with _named_minimum():
             self.engine.step()
-        stats = self._stats(float(self.engine.get_global_grad_norm()))
+        norm = float(self.engine.get_global_grad_norm())
+        if self.engine.fp16_enabled() and not math.isfinite(norm):
+            return GradientStats(0.0, 0.0, 0.0)
         self.updates += 1
-        scaled = self.engine.fp16_enabled() and not math.isfinite(stats.norm)
-        return GradientStats(0.0, 0.0, 0.0) if scaled else stats
+        return GradientStats(norm, norm / self.trained_count**0.5, rate)
 
     def counters(self) -> dict[str, Any]:
         """The number of updates, and how the loss is scaled."""
@@ -142,10 +146,13 @@ class ZeroPolicy(Policy):
 
     def _set_value(self, parameter: torch.nn.Parameter, value: torch.Tensor) -> None:
         from deepspeed.runtime.zero.partition_parameters import GatheredParameters
-        from deepspeed.utils import safe_set_full_fp32_param
+        from deepspeed.utils import safe_set_full_fp32_param, safe_set_local_fp32_param
 
         placed = value.to(self.engine.device)
-        safe_set_full_fp32_param(parameter, placed)
+        if self.stage == 3:
+            safe_set_local_fp32_param(parameter, self._piece(parameter, placed))
+        else:
+            safe_set_full_fp32_param(parameter, placed)
         with GatheredParameters([parameter], modifier_rank=0, enabled=self.stage == 3):
             parameter.copy_(placed)
 
@@ -159,12 +166,24 @@ class ZeroPolicy(Policy):
         return found | {"step": states[0]["step"].clone()}
 
     def _set_moments(self, parameter: torch.nn.Parameter, state: Mapping[str, torch.Tensor]) -> None:
-        from deepspeed.utils import safe_set_full_optimizer_state
+        from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
-        if state:
-            self._begin_moments(state["step"])
-            for key in _MOMENTS:
-                safe_set_full_optimizer_state(parameter, state[key].to(self.engine.device), key)
+        if not state:
+            return
+        self._begin_moments(state["step"])
+        for key in _MOMENTS:
+            placed = state[key].to(self.engine.device)
+            if self.stage == 3:
+                safe_set_local_optimizer_state(parameter, self._piece(parameter, placed), key)
+            else:
+                safe_set_full_optimizer_state(parameter, placed, key)
+
+    def _piece(self, parameter: torch.nn.Parameter, whole: torch.Tensor) -> torch.Tensor:
+        """This process's share of a tensor under ZeRO 3: equal parts, the last one padded, which DeepSpeed's own way of
+        setting whole tensors forgets."""
+        size = parameter.ds_tensor.ds_numel  # type: ignore[attr-defined]
+        padded = torch.nn.functional.pad(whole.flatten(), (0, size * self.world.rank.of - whole.numel()))
+        return padded[size * self.world.rank.index :][:size]
 
     def _begin_moments(self, step: torch.Tensor) -> None:
         """torch makes AdamW's state at the first step; a resumed run needs it before."""
@@ -184,9 +203,13 @@ class ZeroPolicy(Policy):
         raise InvariantError(f"DeepSpeed's {type(self.zero).__name__} is not known here; use another zero_stage")
 
 
-def engine_settings(spec: OptimizerSpec, engine: EngineSpec, scale: Scale) -> dict[str, Any]:
-    """DeepSpeed's configuration (deepspeed.ai/docs/config-json). `step` alone ends the adding up of gradients."""
+def engine_settings(spec: OptimizerSpec, engine: EngineSpec, scale: Scale, processes: int) -> dict[str, Any]:
+    """DeepSpeed's configuration (deepspeed.ai/docs/config-json). `step` alone ends the adding up of gradients.
+
+    An fp16 gradient is scaled by the loss scale times the number of processes: the first gives way to the second.
+    """
     host = {"device": "cpu"}
+    scale_power = max(0, engine.fp16_scale_power - math.ceil(math.log2(processes)))
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
@@ -201,13 +224,14 @@ def engine_settings(spec: OptimizerSpec, engine: EngineSpec, scale: Scale) -> di
             "offload_param": host if scale.offload_parameters else None,
         },
         "bf16": {"enabled": engine.dtype == "bf16", "check_grad_overflow": True},
-        "fp16": {"enabled": engine.dtype == "fp16", "initial_scale_power": engine.fp16_scale_power},
+        "fp16": {"enabled": engine.dtype == "fp16", "initial_scale_power": scale_power, "hysteresis": 1},
         "data_types": {"grad_accum_dtype": "fp32"},
         "steps_per_print": _NEVER,
     }
 
 
-def _deepspeed() -> Any:
+def _deepspeed(device: torch.device) -> Any:
+    os.environ.setdefault("DS_ACCELERATOR", device.type)  # it would take a GPU that the run is not to use
     try:
         import deepspeed
     except ImportError as error:

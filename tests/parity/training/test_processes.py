@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 WEIGHTS, LOGPROBS = 1e-5, 1e-5
 UNTIED = {"tie_word_embeddings": False}
 BF16, LORA = {"engine": {"dtype": "bf16"}}, {"engine": {"lora": {"rank": 4}}}
+FP16, LORA16 = {"engine": {"dtype": "fp16"}}, {"engine": {"dtype": "bf16", "lora": {"rank": 4}}}
+OVERFLOWING = {"engine": {"dtype": "fp16", "fp16_scale_power": 32}}
 
 
 def zero(stage: int, **more: Any) -> dict[str, Any]:
@@ -46,6 +48,10 @@ TWO: dict[str, Any] = {
     "packing3": ALL | {"scale": zero(3, packing=True), "piece_tokens": 3},
     "bf16": ALL | {"spec": BF16},
     "bf16-3": ALL | {"spec": BF16, "scale": zero(3)},
+    **{f"fp16-{stage}": ALL | {"spec": FP16, "scale": zero(stage)} for stage in (1, 2, 3)},
+    "overflow": {"updates": [0, 1], "spec": OVERFLOWING},
+    "lora-bf16": ALL | {"spec": LORA16},
+    "lora-bf16-offload": ALL | {"spec": LORA16, "scale": zero(2, offload_optimizer=True)},
     "lora": ALL | {"spec": LORA},
     "lora-3": ALL | {"spec": LORA, "scale": zero(3)},
     **{f"{name}-{stage}": job | {"scale": zero(stage)} for name, job in OBJECTIVES.items() for stage in (0, 3)},
@@ -83,9 +89,19 @@ def one(folder: Path, two: dict[str, Any]) -> dict[str, Any]:
         "three": REST | {"load": "../two/first3"},
         "back": REST | {"load": "../two/first0", "scale": zero(3)},
         "bf16": ALL | {"spec": BF16},
+        "fp16": ALL | {"spec": FP16},
+        "lora-bf16": ALL | {"spec": LORA16},
         **OBJECTIVES,
     }
     return run(1, folder / "one", jobs)
+
+
+@pytest.fixture(scope="module")
+def three(folder: Path, two: dict[str, Any]) -> dict[str, Any]:
+    """Most weights cannot be cut in three equal parts."""
+    assert "first3" in two
+    again = {"first": FIRST | {"scale": zero(3)}, "rest": REST | {"scale": zero(3), "load": "first"}}
+    return run(3, folder / "three", again | {"from two": REST | {"scale": zero(3), "load": "../two/first3"}})
 
 
 def furthest(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
@@ -152,6 +168,37 @@ def test_another_number_of_processes_can_go_on(one: dict[str, Any], name: str) -
     """Checkpoints hold whole tensors, cut anew by whoever reads them (F18)."""
     assert furthest(one[name]["weights"], one["torch"]["weights"]) < WEIGHTS
     assert furthest(one[name]["moments"], one["torch"]["moments"]) < WEIGHTS
+
+
+@pytest.mark.parametrize("name", ["rest", "from two"])
+def test_nor_need_the_number_divide_the_weights(one: dict[str, Any], three: dict[str, Any], name: str) -> None:
+    assert furthest(three[name]["weights"], one["torch"]["weights"]) < WEIGHTS
+    assert furthest(three[name]["moments"], one["torch"]["moments"]) < WEIGHTS
+
+
+@pytest.mark.parametrize("name", ["lora-bf16", "lora-bf16-offload"])
+def test_adapters_are_trained_in_half_precision(one: dict[str, Any], two: dict[str, Any], name: str) -> None:
+    assert furthest(two[name]["weights"], one["lora-bf16"]["weights"]) < 1e-2
+    assert any(name.endswith("exp_avg") for name in two[name]["moments"])
+
+
+@pytest.mark.parametrize("name", ["fp16-1", "fp16-2", "fp16-3"])
+def test_fp16_scales_its_loss_alike_whatever_the_number_of_processes(
+    one: dict[str, Any], two: dict[str, Any], name: str
+) -> None:
+    """Two processes once scaled a gradient twice as much, and skipped three updates of four."""
+    assert all(row["learning_rate"] > 0 for row in two[name]["metrics"][1:])
+    assert furthest(two[name]["weights"], one["fp16"]["weights"]) < 1e-2
+    for mine, theirs in zip(two[name]["metrics"], one["torch"]["metrics"], strict=True):
+        assert mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=0.05)
+
+
+def test_a_gradient_that_overflows_is_skipped_not_counted_and_the_scale_halved(two: dict[str, Any]) -> None:
+    (row,) = two["overflow"]["metrics"]
+    assert (row["grad_norm"], row["learning_rate"]) == (0, 0)
+    assert two["overflow"]["moments"] == {}
+    counters = two["overflow"]["counters"]
+    assert (counters["updates"], counters["loss_scaler"]["cur_scale"]) == (0, 2.0**30)  # 2^32, half of it each, halved
 
 
 @pytest.mark.parametrize("name", ["lora", "lora-3"])

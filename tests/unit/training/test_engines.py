@@ -39,7 +39,7 @@ def test_a_missing_deepspeed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "deepspeed", None)
     with pytest.raises(SpecError, match=r"runtime\.scale: DeepSpeed is not installed.*Install assay\[scale\]"):
-        zero._deepspeed()
+        zero._deepspeed(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,14 @@ def test_the_start_model_is_cast_and_products_are_rounded_as_asked(
     assert {parameter.dtype for parameter in model.parameters()} == {expected}
     assert torch.get_float32_matmul_precision() == ("high" if dtype == "tf32" else "highest")
     prepare(make_model(), engine(), Scale())
+
+
+def test_half_precision_leaves_the_angles_of_rotary_embeddings_exact(make_model: Any) -> None:
+    """`inv_freq` rounded to bf16 turns position 1,000 by a radian: another model than the one that samples (F25)."""
+    model, expected = prepare(make_model(), engine(dtype="bf16"), Scale()), make_model()
+    found = dict(model.named_buffers())
+    assert found.keys() == dict(expected.named_buffers()).keys() != set()
+    assert all(torch.equal(found[name], buffer) for name, buffer in expected.named_buffers())
 
 
 def test_one_process_in_fp32_needs_no_world() -> None:
