@@ -96,7 +96,7 @@ def engines(path: Path, args: argparse.Namespace) -> dict[str, Turn]:
     model, pad = load_model(spec, pick_device(runtime)), load_tokenizer(spec).pad_token_id
     found = {"transformers generate": by_transformers(model, pad)}
     for kind in ("torch", "vllm") if find_spec("vllm") else ("torch",):
-        samplers = Samplers(runtime.model_copy(update={"sampler": kind}), tensor_parallel=1)
+        samplers = Samplers(runtime.model_copy(update={"sampler": kind}), 1, requests(0, args)[:4])
         found[f"Assay, {kind}"] = by_assay(samplers.of(spec))
     return found | ({"weights to vLLM": handing_over(samplers, spec)} if samplers.engine else {})
 
