@@ -316,10 +316,10 @@ def _prose(text: str | None) -> str:
 def _default_guards() -> str:
     rows = [
         (f"`{name}`", f"`{rule.metric}`", rule.side, f"{rule.warn:g}", f"{rule.stop:g}", str(rule.patience_steps),
-         f"[{rule.failure}](failures.md)")
+         str(rule.from_step), rule.action, f"[{rule.failure}](failures.md)" if rule.failure else "")
         for name, rule in training.default_guards().items()
     ]  # fmt: skip
-    header = ("name", "metric", "side", "warn", "stop", "patience, steps", "failure")
+    header = ("name", "metric", "side", "warn", "stop", "patience, steps", "from step", "action", "failure")
     told = "A rule under `guards`, of `train` or of an arm, replaces the one of its name; the others stay."
     return f"## The default guards\n\n{told}\n\n{_table(header, rows)}"
 

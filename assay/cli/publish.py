@@ -22,6 +22,7 @@ def publish(plan: Plan, store: Store, ran: Sequence[str], folder: Path) -> tuple
 
     `ran` names the stages that this call ran; all others were reused.
     """
+    from assay.guards.findings import ended_run
     from assay.reporting import render_html, render_markdown, summary_json
     from assay.stages.report import read_report_data
 
@@ -31,9 +32,7 @@ def publish(plan: Plan, store: Store, ran: Sequence[str], folder: Path) -> tuple
     (folder / "report.html").write_text(render_html(data), encoding="utf-8")
     (folder / "report.md").write_text(render_markdown(data), encoding="utf-8")
     (folder / "summary.json").write_text(summary_json(data.summary), encoding="utf-8")
-    return folder / "report.html", any(
-        finding.id.startswith("guard/") and finding.severity == "error" for finding in data.findings
-    )
+    return folder / "report.html", any(map(ended_run, data.findings))
 
 
 def _report_artifact(plan: Plan, store: Store) -> Artifact:

@@ -69,6 +69,8 @@ class Verdict:
 class TraceRow:
     """One training completion, from request to gradient."""
 
+    run: str
+    """Content key of the training: it tells arms of one name apart, of several ablations."""
     arm: str
     seed: int
     step: int

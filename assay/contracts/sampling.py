@@ -37,7 +37,8 @@ class VllmSettings(Frozen):
     colocated_memory_share: float = Field(0.4, gt=0, lt=1)
     """The same beside training; the weights, gradients and moments of training need the rest."""
     sleep: bool = True
-    """Give the memory back while training computes, and keep the weights in host memory meanwhile."""
+    """Give the memory back while training computes, and keep the weights in host memory meanwhile; not when sampling
+    ahead."""
     max_model_len: int = Field(0, ge=0)
     """Tokens of the longest prompt with its completion; 0: all the model was made for."""
     enforce_eager: bool = False

@@ -34,8 +34,8 @@ class PromptSchedule(Protocol):
         """The groups of a step. No prompt appears twice in one step."""
         ...
 
-    def replacements(self, step: int, chosen: Collection[str], count: int) -> Sequence[Allocation]:
-        """Groups of other prompts for a step than those chosen, up to `count`."""
+    def replacements(self, step: int, chosen: Collection[str]) -> Sequence[Allocation]:
+        """Groups of other prompts for a step than those chosen, in the order in which they step in."""
         ...
 
     def observe(self, counts: Mapping[str, tuple[float, float]]) -> None:

@@ -150,7 +150,7 @@ class ReportStage(Frozen):
     """One report over everything."""
 
     stage: Literal["report"] = "report"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     ablation: AblationSpec
     prepare: ArtifactRef
     curriculum: ArtifactRef

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -136,14 +137,21 @@ GuardMetric = Literal[
     "samples", "reward_mean", "reward_std", "correct_share", "boxed_share", "unparseable_share",
     "verifier_failed_share", "truncated_share", "repetition_share", "duplicate_excess_share", "completion_tokens_mean",
     "completion_tokens_median", "completion_tokens_max", "mixed_group_share", "entropy", "staleness_steps",
-    "logprob_gap_mean", "logprob_gap_max", "kl", "kl_max", "updates", "loss", "ratio_max", "clip_fraction",
-    "importance_ratio_mean", "importance_ratio_min", "importance_ratio_max", "importance_weight_mean",
+    "logprob_gap_mean", "logprob_gap_max", "kl", "kl_max", "updates", "loss", "ratio_max", "first_ratio_max",
+    "clip_fraction", "importance_ratio_mean", "importance_ratio_min", "importance_ratio_max", "importance_weight_mean",
     "importance_weight_min", "importance_weight_max", "importance_cut_share", "importance_effective_share",
     "value_loss", "value_explained", "value_grad_norm", "grad_norm", "grad_rms", "learning_rate", "padding_share",
     "sample_s", "score_s", "update_s", "pass_rate", "replaced_groups", "distinct_share", "reward_fall", "length_fall",
-    "grad_norm_growth", "validation_accuracy", "validation_fall_se",
+    "grad_norm_growth", "mixed_group_level", "validation_accuracy", "validation_fall_se",
 ]  # fmt: skip
 """What training steps log; the last two only where the validation split is scored."""
+
+
+KNOWN_FAILURES = frozenset(f"F{number:02}" for number in range(1, 36))
+"""The rows of docs/reference/failures.md."""
+
+EARLY_STEPS = 10
+"""A KL that explodes sooner is a matter of warm-up and eps (F15), not of drift or of the reward (F22, F32)."""
 
 
 class GuardRule(Frozen):
@@ -156,19 +164,28 @@ class GuardRule(Frozen):
     """Name of the training metric, as in the report's curves."""
     side: Literal["above", "below"] = "above"
     """On which side of the limits it is bad."""
-    warn: float
+    warn: float = Field(allow_inf_nan=False)
     """Beyond it there is a finding."""
-    stop: float
+    stop: float = Field(allow_inf_nan=False)
     """Beyond it for `patience_steps` the `action` is taken."""
     patience_steps: int = Field(2, ge=1)
     """Consecutive steps beyond `stop` before the `action`; for NaN it is taken at once."""
+    from_step: int = Field(0, ge=0)
+    """Steps before this one are not judged."""
     action: Literal["warn", "stop", "rollback"] = "stop"
     """`warn`: only a finding. `stop`: the end of the run. `rollback`: back to the last good checkpoint with half the
-    learning rate; the steps thrown away stay on record."""
+    learning rates; the steps thrown away stay on record."""
     max_rollbacks: int = Field(2, ge=1)
     """Returns that this rule may call for; the next time it stops the run."""
     failure: str = ""
     """The known failure this defends against, for instance F15."""
+
+    @field_validator("failure")
+    @classmethod
+    def _known(cls, failure: str) -> str:
+        if failure and failure not in KNOWN_FAILURES:
+            raise ValueError(f"{failure!r} is not in docs/reference/failures.md; name one of F01 to F35, or none")
+        return failure
 
     @model_validator(mode="after")
     def _warns_first(self) -> GuardRule:
@@ -182,20 +199,22 @@ def default_guards() -> dict[str, GuardRule]:
     """Limits loose enough for a healthy run and tight enough for every collapse in the failure list."""
     return {
         "kl": GuardRule(metric="kl", warn=1.0, stop=10.0, failure="F15"),
-        "kl_spike": GuardRule(metric="kl", warn=100.0, stop=1_000.0, action="warn", failure="F32"),
-        "kl_max": GuardRule(metric="kl_max", warn=200.0, stop=5_000.0, failure="F22"),
+        "kl_spike": GuardRule(
+            metric="kl", warn=100.0, stop=1_000.0, action="warn", from_step=EARLY_STEPS, failure="F32"
+        ),
+        "kl_max": GuardRule(metric="kl_max", warn=200.0, stop=5_000.0, from_step=EARLY_STEPS, failure="F22"),
         "ratio": GuardRule(metric="ratio_max", warn=5.0, stop=20.0, failure="F24"),
         "entropy": GuardRule(metric="entropy", side="below", warn=0.02, stop=0.01, patience_steps=3, failure="F22"),
         "gradient": GuardRule(metric="grad_norm", warn=20.0, stop=200.0, patience_steps=3, failure="F21"),
         "gradient_growth": GuardRule(metric="grad_norm_growth", warn=20.0, stop=200.0, failure="F23"),
         "reward": GuardRule(metric="reward_fall", warn=0.6, stop=0.8, failure="F23"),
-        "divergence": GuardRule(metric="validation_fall_se", warn=2.0, stop=4.0, failure="F20"),
+        "divergence": GuardRule(metric="validation_fall_se", warn=3.0, stop=4.0, failure="F20"),
         "length": GuardRule(metric="length_fall", warn=0.6, stop=0.8, failure="F21"),
         "truncation": GuardRule(metric="truncated_share", warn=0.1, stop=0.9, patience_steps=5, failure="F32"),
         "repetition": GuardRule(metric="repetition_share", warn=0.1, stop=0.5, failure="F24"),
         "distinct": GuardRule(metric="distinct_share", side="below", warn=0.3, stop=0.1, failure="F24"),
         "duplicates": GuardRule(metric="duplicate_excess_share", warn=0.1, stop=0.5, patience_steps=1, failure="F01"),
-        "signal": GuardRule(metric="mixed_group_share", side="below", warn=0.1, stop=0.0, patience_steps=10),
+        "signal": GuardRule(metric="mixed_group_level", side="below", warn=0.1, stop=0.003),
         "staleness": GuardRule(metric="staleness_steps", warn=8.0, stop=64.0, failure="F14"),
         "drift": GuardRule(metric="logprob_gap_mean", warn=0.05, stop=0.3, failure="F25"),
         "verifier": GuardRule(metric="verifier_failed_share", warn=0.01, stop=0.2, failure="F19"),
@@ -244,8 +263,8 @@ class TrainSpec(Frozen):
     micro_batch_tokens: int = Field(16_384, ge=1)
     """Prompt + completion tokens, padding included, in one forward and backward pass; bounds memory."""
     logprob_tolerance: float | None = Field(None, gt=0)
-    """Largest mean |trainer − sampler| log-prob difference, nats a token; null: what the precision of the weights
-    explains (F09, F25)."""
+    """Largest mean |trainer − sampler| log-prob difference, nats a token; the bound on their KL goes with its square.
+    Null: what the precision of the weights explains (F09, F25)."""
     logprob_check_every_steps: int = Field(10, ge=1)
     """How often it is checked after step 0, on completions of the current weights; beyond it the run is stopped."""
 
@@ -254,6 +273,14 @@ class TrainSpec(Frozen):
     def _beside_defaults(cls, guards: Any) -> Any:
         """A rule that is given replaces the default of its name; the others stay on guard."""
         return {**default_guards(), **guards} if isinstance(guards, dict) else guards
+
+    @field_validator("guards")
+    @classmethod
+    def _named(cls, guards: dict[str, GuardRule]) -> dict[str, GuardRule]:
+        wrong = [name for name in guards if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name)]
+        if wrong:
+            raise ValueError(f"guard names {wrong} are no words; use letters, digits, - and _ alone")
+        return guards
 
     @field_validator("reward_weights")
     @classmethod

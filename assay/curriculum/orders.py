@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection, Sequence
+from itertools import zip_longest
 from typing import Protocol
 
 from assay.contracts.records import PromptRow
@@ -32,8 +33,8 @@ class Order(Protocol):
         """The prompts of a step, none twice."""
         ...
 
-    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
-        """Other prompts for a step than those chosen, up to `count`."""
+    def replacements(self, step: int, chosen: Collection[str]) -> list[PromptRow]:
+        """Other prompts for a step than those chosen, in the order in which they step in."""
         ...
 
 
@@ -52,11 +53,11 @@ class ShuffledOrder:
         places = range(self.quota.start(step) - origin, self.quota.start(step + 1) - origin)
         return [self._pass(pool, place // len(pool), purpose, origin)[place % len(pool)] for place in places]
 
-    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
+    def replacements(self, step: int, chosen: Collection[str]) -> list[PromptRow]:
         pool, _, _ = self._phase(step)
         rest = [prompt for prompt in pool if prompt.id not in chosen]
         random.Random(derive(self.seed, "replacements", step)).shuffle(rest)
-        return rest[:count]
+        return rest
 
     def _phase(self, step: int) -> tuple[Sequence[PromptRow], str, int]:  # noqa: ARG002
         """(prompts drawn from at a step, their branch of the seed tree, the step at which their stream begins)."""
@@ -114,9 +115,9 @@ class SelfPacedOrder:
     def select(self, step: int) -> list[PromptRow]:
         return self._draw(self.prompts, self.quota.start(step + 1) - self.quota.start(step), "self-paced", step)
 
-    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
+    def replacements(self, step: int, chosen: Collection[str]) -> list[PromptRow]:
         rest = [prompt for prompt in self.prompts if prompt.id not in chosen]
-        return self._draw(rest, count, "replacements", step)
+        return self._draw(rest, len(rest), "replacements", step)
 
     def _draw(self, pool: Sequence[PromptRow], count: int, *branch: int | str) -> list[PromptRow]:
         rng = random.Random(derive(self.seed, *branch))
@@ -137,11 +138,10 @@ class Blend:
     def select(self, step: int) -> list[PromptRow]:
         return [prompt for order in self.orders for prompt in order.select(step)]
 
-    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[PromptRow]:
-        """Dealt out in turn, each order's own."""
-        own = [order.replacements(step, chosen, count) for order in self.orders]
-        dealt = [prompts[turn] for turn in range(count) for prompts in own if turn < len(prompts)]
-        return dealt[:count]
+    def replacements(self, step: int, chosen: Collection[str]) -> list[PromptRow]:
+        """Dealt out in turn, each order's own; whoever takes one takes the next of its task, so weights are kept."""
+        own = [order.replacements(step, chosen) for order in self.orders]
+        return [prompt for turn in zip_longest(*own) for prompt in turn if prompt is not None]
 
 
 def quarters(easiest_first: Sequence[PromptRow]) -> list[Sequence[PromptRow]]:

@@ -113,8 +113,8 @@ class Schedule:
         sizes = self._sizes(prompts) if self.spec.prompts.allocation == "adaptive" else [self._size] * len(prompts)
         return [Allocation(prompt, size) for prompt, size in zip(prompts, sizes, strict=True)]
 
-    def replacements(self, step: int, chosen: Collection[str], count: int) -> list[Allocation]:
-        return [Allocation(prompt, self._size) for prompt in self.order.replacements(step, chosen, count)]
+    def replacements(self, step: int, chosen: Collection[str]) -> list[Allocation]:
+        return [Allocation(prompt, self._size) for prompt in self.order.replacements(step, chosen)]
 
     @property
     def _size(self) -> int:

@@ -17,10 +17,19 @@ TRUNCATED_WARN, TRUNCATED_ERROR = 0.02, 0.05
 """Shares of answers cut by the token budget, in the preflight and in an evaluation (F11)."""
 
 
+OF_VERDICTS = ("reward_mean", "reward_std", "pass_rate")
+"""Metrics that are NaN by design at a step where nothing could be judged: that is F19, not F15."""
+
+
 def finding(identity: str, severity: Severity, where: str, message: str) -> Finding:
     """A finding whose failure is read off its id."""
     failure = FAILURE.match(identity)
     return Finding(id=identity, failure=failure[1] if failure else "", severity=severity, where=where, message=message)
+
+
+def ended_run(item: Finding) -> bool:
+    """Whether it tells that a guard ended a run: by its `stop`, or because its rollbacks are used up."""
+    return item.severity == "error" and item.id.startswith(("guard/", "rollback/"))
 
 
 def acknowledged(findings: Sequence[Finding], ids: Collection[str]) -> list[Finding]:

@@ -4,6 +4,8 @@
     value at or beyond `stop`, `patience_steps` in a row   the action: warn, stop, or roll back
     value not finite                                       the action at once (F15)
 
+Losses and gradients that no rule watches must be finite all the same.
+
 What an action does to the run is the loop's affair (`assay.training.rollback`).
 
 The state between steps is small and JSON, so a run that is killed and resumed decides as one that was not.
@@ -12,12 +14,17 @@ The state between steps is small and JSON, so a run that is killed and resumed d
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from assay.contracts.manifest import Finding, Severity
 from assay.contracts.training import GuardRule
+from assay.guards.findings import OF_VERDICTS
+
+MUST_BE_FINITE = ("loss", "grad_norm", "value_loss", "value_grad_norm")
+"""Once one of them is not, whatever is trained is lost (F15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +67,19 @@ class Guards:
     """All rules of a run; `label` (`ARM/seedN`) begins the `where` of every finding."""
 
     def __init__(self, rules: Mapping[str, GuardRule], label: str = "") -> None:
-        self._rules = dict(rules)
+        self._rules = finite_rules(rules) | dict(rules)
         self._label = label
-        self._states = {name: _RuleState() for name in rules}
+        self._states = {name: _RuleState() for name in self._rules}
 
     def check(self, step: int, metrics: Mapping[str, float]) -> Outcome:
         """What the rules say about the metrics of one step. Call once a step, in order.
 
-        A rule is not asked about a metric that this step does not log. Of several findings about one metric the worst
-        is told; among equals that of the rule written last, which is the more special one.
+        A rule is not asked about a metric of which this step says nothing, or before its `from_step`. Of several
+        findings about one metric the worst is told; among equals that of the rule written last, which is the more
+        special one.
         """
         where = f"{self._label}: step {step}" if self._label else f"step {step}"
-        asked = {name: rule for name, rule in self._rules.items() if rule.metric in metrics}
+        asked = {name: rule for name, rule in self._rules.items() if _asked(rule, step, metrics)}
         found = [_judge(name, rule, self._states[name], step, where, metrics) for name, rule in asked.items()]
         told = zip(asked.values(), (finding for finding, _ in found), strict=True)
         return Outcome(_worst_of_each_metric(told), [call for _, call in found if call is not None])
@@ -89,6 +97,28 @@ class Guards:
         self._states = {name: _RuleState(*state[name]) for name in self._rules}
 
 
+def finite_rules(rules: Mapping[str, GuardRule]) -> dict[str, GuardRule]:
+    """Rules that only what is not finite breaks, for what must be finite and no rule watches. They roll back where
+    others do."""
+    back = [rule.max_rollbacks for rule in rules.values() if rule.action == "rollback"]
+    largest = sys.float_info.max
+    rule = {"warn": largest, "stop": largest, "action": "rollback" if back else "stop", "failure": "F15"}
+    watched = {rule.metric for rule in rules.values()}
+    unwatched = [metric for metric in MUST_BE_FINITE if metric not in watched]
+    most = {"max_rollbacks": max(back, default=2)}
+    return {f"finite_{metric}": GuardRule.model_validate({"metric": metric} | rule | most) for metric in unwatched}
+
+
+def _asked(rule: GuardRule, step: int, metrics: Mapping[str, float]) -> bool:
+    """Whether a step says anything about a rule's metric: not about verdicts where none was given (F19), nor about
+    trainer and sampler by completions of older weights, since the policy itself has moved on (F25)."""
+    if rule.metric not in metrics or step < rule.from_step:
+        return False
+    unjudged = rule.metric in OF_VERDICTS and math.isnan(metrics[rule.metric])
+    stale = rule.metric.startswith("logprob_gap") and metrics.get("staleness_steps", 0) > 0
+    return not unjudged and not stale
+
+
 def _worst_of_each_metric(told: Iterable[tuple[GuardRule, Finding | None]]) -> list[Finding]:
     worst: dict[str, Finding] = {}
     for rule, finding in told:
@@ -102,7 +132,7 @@ def _reached(rule: GuardRule, value: float, limit: float) -> bool:
     return value >= limit if rule.side == "above" else value <= limit
 
 
-_CONSEQUENCE = {"warn": "the run goes on", "stop": "the run is stopped", "rollback": "the run goes back"}
+_CONSEQUENCE = {"warn": "the run goes on", "stop": "the run is stopped", "rollback": "the rule calls for a rollback"}
 """Of each action, in the words of its finding."""
 
 

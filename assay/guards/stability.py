@@ -10,14 +10,14 @@ import math
 from statistics import median
 
 from assay.contracts.manifest import Finding, Severity
+from assay.contracts.training import EARLY_STEPS
+from assay.guards.findings import OF_VERDICTS
 from assay.guards.run_record import RunRecord, first_reaching, last_part, mean_of
 
 KL_WARN, KL_ERROR = 1.0, 10.0
 """Mean KL over the tokens of a step, nats per token."""
 KL_MAX_WARN, KL_MAX_ERROR = 100.0, 1_000.0
 """Largest k3 value of a single token."""
-EARLY_STEPS = 10
-"""A KL that explodes this soon is a matter of warm-up and eps (F15), not of drift."""
 ENTROPY_WARN, ENTROPY_ERROR = 0.02, 0.01
 """Nats per token."""
 GRAD_WARN, GRAD_ERROR = 20.0, 100.0
@@ -31,9 +31,9 @@ EPS_WARN, EPS_ERROR = 0.1, 1.0
 
 
 def not_finite(run: RunRecord) -> list[Finding]:
-    """NaN or infinity in any metric (F15)."""
+    """NaN or infinity in any metric (F15), but for those of verdicts, at a step where none was given (F19)."""
     for step, row in sorted(run.metrics.items()):
-        broken = [name for name, value in row.items() if not math.isfinite(value)]
+        broken = [name for name, value in row.items() if not math.isfinite(value) and name not in OF_VERDICTS]
         if broken:
             message = (
                 f"{', '.join(broken)} not finite; everything after is lost. Continue from an earlier checkpoint "

@@ -7,6 +7,7 @@ auto     vllm where it is installed and the device is an accelerator, else torch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import SpecError
-from assay.contracts.sampling import Sampler, VllmSettings
+from assay.contracts.precision import BOUNDS, bounds
+from assay.contracts.sampling import Sampler, SampleRequest, VllmSettings
 from assay.contracts.scale import Rank
 from assay.contracts.stage import Runtime
 from assay.contracts.training import TrainSpec
-from assay.sampling.agreement import score_with
+from assay.sampling.agreement import Comparison, score_with
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.sampling.torch_apart import ApartTorchSampler
 from assay.sampling.torch_engine import TorchSampler
@@ -45,11 +47,13 @@ def sampler_name(runtime: Runtime) -> str:
 
 
 class Samplers:
-    """Samplers of models that are not being trained, one after the other."""
+    """Samplers of models that are not being trained, one after the other, in fp32. `probes`: what each model after the
+    first is compared on with Hugging Face's."""
 
-    def __init__(self, runtime: Runtime, tensor_parallel: int) -> None:
+    def __init__(self, runtime: Runtime, tensor_parallel: int, probes: Sequence[SampleRequest]) -> None:
         self.runtime = runtime
         self.tensor_parallel = tensor_parallel
+        self.comparison = Comparison(probes, BOUNDS["fp32"].gap)
         self.device = pick_device(runtime)
         self.engine: VllmSampler | None = None
 
@@ -61,8 +65,7 @@ class Samplers:
         if self.engine is None:
             self.engine = self._start(model)
         else:
-            loaded = load_model(model, torch.device("cpu"))
-            self.engine.update_weights(loaded.named_parameters(), score_with(loaded))
+            self.engine.read_weights(model, score_with(load_model(model, torch.device("cpu"))))
         return self.engine
 
     def _start(self, model: ModelSpec) -> VllmSampler:
@@ -76,24 +79,32 @@ class Samplers:
             tensor_parallel=self.tensor_parallel,
             memory_share=settings.memory_share,
         )
-        return VllmSampler(model, settings, shape)
+        return VllmSampler(model, settings, shape, self.comparison)
 
 
 def training_sampler(
-    model: ModelSpec, policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, train: TrainSpec, runtime: Runtime
+    model: ModelSpec,
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: TrainSpec,
+    runtime: Runtime,
+    probes: Sequence[SampleRequest],
 ) -> Sampler:
-    """The sampler of a model in training: `policy` itself where sampling and training take turns, else a copy of it.
+    """The sampler of a model in training: `policy` itself where sampling and training take turns, else a copy of it,
+    which is compared with it on `probes` after each update unless the copy is exact.
 
     Call it while the model is whole: ZeRO 3 leaves each process pieces of the weights, and adapters new names.
     """
     if uses_vllm(runtime, pick_device(runtime)):
-        return _beside_training(model, train, runtime)
+        return _beside_training(model, train, runtime, probes)
     in_pieces = runtime.scale.stage(train.engine.dtype) == 3
     sampler = ApartTorchSampler if in_pieces or train.rollout.max_staleness_steps else TorchSampler
     return sampler(policy, tokenizer, runtime.max_batch_sequences)
 
 
-def _beside_training(model: ModelSpec, train: TrainSpec, runtime: Runtime) -> VllmSampler:
+def _beside_training(
+    model: ModelSpec, train: TrainSpec, runtime: Runtime, probes: Sequence[SampleRequest]
+) -> VllmSampler:
     """vLLM in the trainer's precision."""
     from assay.sampling.vllm_engine import EngineShape, VllmSampler
 
@@ -109,7 +120,7 @@ def _beside_training(model: ModelSpec, train: TrainSpec, runtime: Runtime) -> Vl
         sleeps=settings.sleep and device.type == "cuda" and takes_turns,
         apart=apart,
     )
-    return VllmSampler(model, settings, shape)
+    return VllmSampler(model, settings, shape, Comparison(probes, bounds(train).gap))
 
 
 def _require_places(settings: VllmSettings, processes: int, accelerators: int) -> None:

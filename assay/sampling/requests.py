@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from assay.contracts.errors import SpecError
 from assay.contracts.records import PromptRow
 from assay.contracts.sampling import SampleRequest
 from assay.contracts.task import TaskSpec
@@ -16,3 +19,12 @@ def request_for(prompt: PromptRow, task: TaskSpec, temperature: float, seed: int
         temperature=temperature,
         stop=task.stop,
     )
+
+
+def require_room(requests: Sequence[SampleRequest], room_tokens: int | None, bound: str) -> None:
+    """Raises SpecError where a prompt with its completion may outgrow `room_tokens`; None: there is no bound. `bound`
+    names the setting that gives it."""
+    longest = max((len(request.prompt_tokens) + request.max_tokens for request in requests), default=0)
+    if room_tokens is not None and longest > room_tokens:
+        problem = f"{room_tokens} tokens, and a prompt with its completion may have {longest}"
+        raise SpecError(bound, problem, "Raise it where it can be, or lower the task's max_completion_tokens")

@@ -16,7 +16,8 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from assay.contracts.records import FinishReason
 from assay.contracts.sampling import Completion, Progress, SampleRequest, Score
-from assay.sampling.models import end_token_ids
+from assay.sampling.models import end_token_ids, position_limit
+from assay.sampling.requests import require_room
 from assay.sampling.stops import StopWatcher
 from assay.sampling.streams import uniforms
 
@@ -29,11 +30,16 @@ class TorchSampler:
         self.tokenizer = tokenizer
         self.max_batch_sequences = max_batch_sequences
         self.end_tokens = end_token_ids(model.generation_config, tokenizer)
+        self.room_tokens = position_limit(model.config)
         self.watchers: dict[tuple[str, ...], StopWatcher] = {}
 
     @torch.no_grad()
     def generate(self, requests: Sequence[SampleRequest], progress: Progress | None = None) -> list[Completion]:
-        """Completions in the order of the requests; equal prompt lengths are batched together to avoid padding."""
+        """Completions in the order of the requests; equal prompt lengths are batched together to avoid padding.
+
+        Raises SpecError for a request that the model has not positions enough for: beyond them it writes rubbish.
+        """
+        require_room(requests, self.room_tokens, "the model's max_position_embeddings")
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt_tokens), requests[i].prompt_tokens))
         results: dict[int, Completion] = {}
         for start in range(0, len(order), self.max_batch_sequences):

@@ -2,6 +2,7 @@
 
     InProcess    the engine lives in the trainer's process: its own loader takes the tensors as they are
     OverNCCL     the engine lives on other GPUs: vLLM's weight transfer broadcasts to all its workers
+    read_files   another model's files, read by each worker: tensors do not reach workers in other processes
 
 vLLM renames, fuses (q, k, v into one matrix), shards and casts while it loads, as it does with a checkpoint's files.
 """
@@ -9,12 +10,20 @@ vLLM renames, fuses (q, k, v into one matrix), shards and casts while it loads, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Protocol
+from threading import Thread
+from typing import Any, Protocol, TypeVar
 
 import torch
 
+from assay.contracts.errors import StageError
+
+PATIENCE_S = 3600.0
+"""For vLLM to take weights, or to end the next completion: one that works never takes so long (F07)."""
+
+T = TypeVar("T")
 Weights = Iterable[tuple[str, torch.Tensor]]
 
 
@@ -34,8 +43,26 @@ class InProcess:
 
     def send(self, weights: Weights) -> None:
         """Load tensors layer by layer, over the old ones."""
+        settle()
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": _detached(weights)})
         self.llm.apply_model(repack_tied_head)
+        settle()
+
+
+def read_files(llm: Any, location: str) -> None:
+    """Have every worker, in whatever process, hold the weights of a model's folder."""
+    Control(llm).call("reload_weights", weights_path=location)
+    llm.apply_model(repack_tied_head)
+
+
+def settle() -> None:
+    """Wait for all work on this thread's accelerator, whatever thread or stream it was begun on.
+
+    Weights are copied or merged on the trainer's stream, vLLM reads them on others, and none of them waits for another:
+    they would be read half written, and overwritten while they are read.
+    """
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
 
 
 def _detached(weights: Weights) -> Iterator[tuple[str, torch.Tensor]]:
@@ -64,17 +91,45 @@ class OverNCCL:
         from vllm.utils.network_utils import get_open_port
 
         self.source = Held()
-        self.engine = WeightTransferTrainerFactory.trainer_init(
-            NCCLTrainerInitInfo("127.0.0.1", get_open_port(), world_size=workers + 1, rank=0),
-            client=Control(llm),
-            source=self.source,
+        info = NCCLTrainerInitInfo("127.0.0.1", get_open_port(), world_size=workers + 1, rank=0)
+        self.engine = within(
+            PATIENCE_S,
+            "vLLM's workers to join over NCCL",
+            lambda: WeightTransferTrainerFactory.trainer_init(info, client=Control(llm), source=self.source),
         )
 
     def send(self, weights: Weights) -> None:
-        """Broadcast tensor by tensor, packed into buffers."""
+        """Broadcast tensor by tensor, packed into buffers. Raises StageError when it does not end (F07)."""
         self.source.weights = dict(_detached(weights))
-        self.engine.send_weights()
+        settle()
+        within(PATIENCE_S, "vLLM's workers to take new weights over NCCL", self.engine.send_weights)
         self.source.weights = {}
+
+
+def within(seconds: float, what: str, work: Callable[[], T]) -> T:
+    """What `work` returns. NCCL waits for a worker that died for ever: a thread waits for it, and is left behind."""
+    done: Future[T] = Future()
+
+    def fulfil() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            done.set_exception(error)
+
+    Thread(target=fulfil, daemon=True).start()
+    with answering(what):
+        return done.result(seconds)
+
+
+@contextmanager
+def answering(what: str) -> Iterator[None]:
+    """Raises StageError where vLLM gives no answer in time."""
+    try:
+        yield
+    except TimeoutError as error:
+        told = f" ({error})" if str(error) else ""
+        remedy = "Look at vLLM's log, and for a worker that died; then run the stage again"
+        raise StageError(f"waited in vain for {what}{told}. {remedy}") from error
 
 
 class Control:
@@ -83,17 +138,22 @@ class Control:
     def __init__(self, llm: Any) -> None:
         self.llm = llm
 
+    def call(self, method: str, **arguments: Any) -> None:
+        """On every worker. Raises StageError when one in another process does not answer in time (F07)."""
+        with answering(f"vLLM's workers to {method.replace('_', ' ')}"):
+            self.llm.collective_rpc(method, timeout=PATIENCE_S, kwargs=arguments)
+
     def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
-        self.llm.collective_rpc("init_weight_transfer_engine", kwargs={"init_info": init_info})
+        self.call("init_weight_transfer_engine", init_info=init_info)
 
     def start_weight_update(self) -> None:
-        self.llm.collective_rpc("start_weight_update")
+        self.call("start_weight_update")
 
     def update_weights(self, update_info: Any) -> None:
-        self.llm.collective_rpc("update_weights", kwargs={"update_info": update_info})
+        self.call("update_weights", update_info=update_info)
 
     def finish_weight_update(self, weight_version: str | None = None) -> None:  # noqa: ARG002
-        self.llm.collective_rpc("finish_weight_update")
+        self.call("finish_weight_update")
 
 
 class Held:

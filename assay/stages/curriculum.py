@@ -17,6 +17,7 @@ from assay.contracts.records import PromptRow
 from assay.contracts.stage import CurriculumStage
 from assay.curriculum.estimate import CurriculumSample, CurriculumSampler, PassRate, pass_rates
 from assay.plan.checks import curriculum_rows
+from assay.sampling.agreement import probes
 from assay.sampling.engines import Samplers, sampler_name
 from assay.stages.judges import judge_costs
 from assay.stages.part import WHOLE, Part
@@ -67,8 +68,8 @@ def share(spec: CurriculumStage, work: Work, part: Part) -> None:
 
 def _sample(spec: CurriculumStage, work: Work, part: Part) -> list[CurriculumSample]:
     prompts = prepared_prompts(work.input(spec.prepare), "train")
-    sampler = Samplers(work.runtime, work.runtime.vllm.tensor_parallel).of(spec.model)
     tasks = {task.name: task for task in spec.tasks}
+    sampler = Samplers(work.runtime, work.runtime.vllm.tensor_parallel, probes(prompts, tasks)).of(spec.model)
     work.progress.begin(len(prompts) * spec.curriculum.samples_per_prompt // part.count, "completions")
     with VerifierPool(work.runtime.verifier_workers) as pool:
         pool.start(task.verifier for task in spec.tasks)

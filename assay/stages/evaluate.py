@@ -22,6 +22,7 @@ from assay.contracts.sampling import Sampler
 from assay.contracts.stage import EvaluateStage
 from assay.evaluation.run import evaluate
 from assay.evaluation.tasks import EvaluationTask
+from assay.sampling.agreement import probes
 from assay.sampling.engines import Samplers, sampler_name
 from assay.sampling.models import load_tokenizer
 from assay.stages.part import WHOLE, Part
@@ -52,7 +53,8 @@ def _evaluate(spec: EvaluateStage, work: Work, part: Part) -> dict[str, list[Sam
     pairs = [pair for position, pair in enumerate(product(models, tasks)) if part.takes(position)]
     questions = sum(len(task.rows) for _, task in pairs)
     work.progress.begin(questions * (1 + spec.evaluation.samples_per_prompt), "completions")
-    samplers = Samplers(work.runtime, spec.evaluation.tensor_parallel)
+    heldout, rules = [row for task in tasks for row in task.rows], {task.name: task for task in spec.tasks}
+    samplers = Samplers(work.runtime, spec.evaluation.tensor_parallel, probes(heldout, rules))
     samples: dict[str, list[SampleRow]] = {}
     for name, wanted in groupby(pairs, key=lambda pair: pair[0]):
         model = models[name]

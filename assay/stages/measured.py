@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from assay.contracts.base import identity
-from assay.contracts.manifest import Finding, Manifest
+from assay.contracts.manifest import Manifest
 from assay.contracts.nightly import Change, NightAblation, NightModel, NightRow, NightRun
 from assay.contracts.records import ScoredRow
 from assay.contracts.stage import ReportStage
 from assay.contracts.summary import Summary
+from assay.guards.findings import ended_run
 from assay.plan.expand import Plan, expand
 from assay.plan.inputs import read_ablation
 from assay.reporting.results import BASE, PRIMARY
@@ -75,7 +76,7 @@ def _told(plan: Plan, store: Store, report: Manifest, manifests: Manifests) -> d
         "metric": summary.primary_metric,
         "prompt_digests": prepared_digests(artifact_at(store, _spec(plan).prepare)),
         "models": tuple(_model(name, summary, _spec(plan), started) for name in summary.pooled),
-        "guards": tuple(f"{f.where}: {f.message}" for f in report.findings if _by_guard(f)),
+        "guards": tuple(f"{f.where}: {f.message}" for f in report.findings if ended_run(f)),
     }
 
 
@@ -92,11 +93,6 @@ def _model(name: str, summary: Summary, spec: ReportStage, started: Mapping[str,
         runs=tuple(NightRun(seed=seed, rescore=ref, started_at=started[ref]) for seed, ref in runs),
         change=Change(state="first"),
     )
-
-
-def _by_guard(finding: Finding) -> bool:
-    """Whether a finding tells that a guard ended a run."""
-    return finding.id.startswith("guard/") and finding.severity == "error"
 
 
 def _rows(spec: ReportStage, store: Store) -> Iterator[NightRow]:

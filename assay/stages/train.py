@@ -20,7 +20,7 @@ from assay.contracts.stage import TrainStage
 from assay.curriculum.estimate import PassRate
 from assay.curriculum.schedule import filter_prompts, make_schedule
 from assay.guards import RunRecord, training_health
-from assay.sampling.agreement import score_with
+from assay.sampling.agreement import probes, score_with
 from assay.sampling.engines import sampler_name, training_sampler
 from assay.sampling.models import load_model, load_tokenizer, pick_device
 from assay.stages.judges import judge_costs
@@ -31,7 +31,7 @@ from assay.training.checkpoint import require_checkpoint, stored_checkpoints
 from assay.training.critic import critic_for
 from assay.training.engines import make_policy, prepare, training_world
 from assay.training.history import read_traces
-from assay.training.invariants import check_prompts, check_special_tokens
+from assay.training.invariants import check_prompts, check_special_tokens, special_tokens
 from assay.training.loop import GRPOTrainer, Report, TrainResult
 from assay.training.producer import Producer
 from assay.training.record import RunIdentity
@@ -79,14 +79,16 @@ def run(spec: TrainStage, work: Work) -> Outcome:
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
     device, leads = pick_device(work.runtime), Rank.from_environment().leads
-    trackers = Trackers(work.runtime.trackers if leads else (), _told(spec, work))
-    world = training_world(spec.train.engine, work.runtime.scale, device)
     parts = [part.verifier for part in spec.train.reward_weights.values() if part.kind == "verifier"]
     verifiers = [*(task.verifier for task in spec.tasks), *parts]
-    with VerifierPool(work.runtime.verifier_workers) as pool, judge_costs(verifiers) as costs, world as joined:
+    with (
+        Trackers(work.runtime.trackers if leads else (), _told(spec, work)) as trackers,
+        VerifierPool(work.runtime.verifier_workers) as pool,
+        judge_costs(verifiers) as costs,
+        training_world(spec.train.engine, work.runtime.scale, device) as world,
+    ):
         pool.start(verifiers)
-        result = _trainer(spec, work, pool, device, joined).run(_reporter(spec, work, trackers))
-    trackers.close()
+        result = _trainer(spec, work, pool, device, world).run(_reporter(spec, work, trackers), trackers.log_all)
     if not leads:
         return Outcome()
     require_checkpoint(work.artifact, result.steps_done)
@@ -130,10 +132,10 @@ def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.dev
     model, tokenizer = load_model(spec.model, device), load_tokenizer(spec.model)
     model = prepare(model, spec.train.engine, scale)
     check_prompts([*prompts, *validation], tokenizer)
-    check_special_tokens([*prompts, *validation], tasks, tokenizer.all_special_ids, tokenizer.bos_token_id)
+    check_special_tokens([*prompts, *validation], tasks, special_tokens(tokenizer), tokenizer.bos_token_id)
     critic = critic_for(spec.train, model)
     lag = spec.train.rollout.max_staleness_steps
-    sampler = training_sampler(spec.model, model, tokenizer, spec.train, work.runtime)
+    sampler = training_sampler(spec.model, model, tokenizer, spec.train, work.runtime, probes(prompts, tasks))
     policy = make_policy(model, spec.train, scale, world)
     collector = SharedCollector(RolloutCollector(sampler, pool, tasks, spec.train, spec.seed), world)
     schedule = make_schedule(prompts, _rates(spec, work), spec.train, spec.seed)
@@ -141,7 +143,7 @@ def _trainer(spec: TrainStage, work: Work, pool: VerifierPool, device: torch.dev
     producer = Producer(
         collector, sampler, schedule, policy.named_weights, score, spec.train.steps, lag, spec.train.prompts
     )
-    identity = RunIdentity(_arm(spec), spec.seed)
+    identity = RunIdentity(work.artifact.key, _arm(spec), spec.seed)
     return GRPOTrainer(identity, spec.train, policy, producer, validation, work.artifact, critic)
 
 

@@ -13,6 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+import torch
+
+from assay.contracts.errors import StageError
+
+PATIENCE_S = 3600.0
+"""For one step's rollouts, or their verdicts: nothing that works takes so long (F07)."""
 ABANDON_S = 5.0
 """For a task to come to the next line of Python when it is broken off."""
 
@@ -21,12 +27,13 @@ _Task = tuple[Future[Any], Callable[[], Any]]
 
 
 class Background:
-    """One thread; started with the first task."""
+    """One thread, on the accelerator of the thread that makes it; started with the first task."""
 
     def __init__(self, name: str) -> None:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._broken_off = False
+        self._device = torch.cuda.current_device() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
 
     def submit(self, task: Callable[[], Result]) -> Future[Result]:
         """Have the task done after those before it."""
@@ -55,9 +62,22 @@ class Background:
         self._thread.join(ABANDON_S)
 
     def _work(self) -> None:
+        if self._device is not None:
+            torch.cuda.set_device(self._device)  # a thread's own in CUDA, and the first until it is set
         for future, task in iter(self._tasks.get, None):
             if not self._broken_off and future.set_running_or_notify_cancel():
                 _fulfil(future, task)
+
+
+def awaited(future: Future[Result], within_s: float, what: str, maker: str) -> Result:
+    """What a task returns. Raises what it died of; StageError where `what` it makes is not there within the time."""
+    try:
+        return future.result(max(0.0, within_s))
+    except TimeoutError:
+        if future.done():  # it died of a time-out of its own
+            raise
+        problem = f"{what} were not there within {within_s:.0f} s"
+        raise StageError(f"{problem}. Look at {maker}, then run the stage again") from None
 
 
 def _fulfil(future: Future[Any], task: Callable[[], Any]) -> None:

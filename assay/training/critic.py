@@ -61,6 +61,7 @@ class Critic:
     ) -> None:
         self.model = ValueModel(model)
         self.spec = spec
+        self.rate_scale = 1.0
         self.max_grad_norm = optimizer.max_grad_norm
         self.micro_batch_tokens = micro_batch_tokens
         rate = {"learning_rate": spec.learning_rate}
@@ -104,6 +105,8 @@ class Critic:
 
     def _step(self) -> float:
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate_scale * self.spec.learning_rate
         if math.isfinite(norm):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -59,8 +59,7 @@ def _cut(order: Sequence[int], wide: Widths, budget_tokens: int) -> list[list[in
 
 
 def _positions(batch: Sequence[int], wide: Widths) -> int:
-    prompts, completions = zip(*(wide[row] for row in batch), strict=True)
-    return len(batch) * (max(prompts) + max(completions))
+    return len(batch) * (max(wide[row][0] for row in batch) + max(wide[row][1] for row in batch))
 
 
 def packed_batches(items: Sequence[Tokens], rows: Sequence[int], budget_tokens: int) -> list[list[int]]:

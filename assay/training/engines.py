@@ -43,9 +43,7 @@ def prepare(model: PreTrainedModel, engine: EngineSpec, scale: Scale) -> PreTrai
 
 
 def _cast_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Weights alone: `Module.to` would round buffers too, and so the angles of rotary embeddings, in bf16 by a radian at
-    position 1,000.
-    """
+    """Weights alone: `Module.to` would round buffers too, and turn rotary embeddings by a radian at position 1,000."""
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
 

@@ -1,16 +1,19 @@
 """One step's groups: sampled until each has seen right and wrong answers, and replaced where all its rewards are equal.
 
     until_mixed          chunk after chunk for the prompts that have not seen enough         assay.statistics.stopping
-    replacement_rounds   a group that teaches nothing makes room for another prompt's        2503.14476 §3.2
+    replacement_rounds   a group that teaches nothing makes room for another prompt's,
+                         of the same task                                                    2503.14476 §3.2
 
 Both are off unless an arm asks for them: then every group is sampled once and stays. Nothing is thrown away unseen: the
-completions of a group that made room are returned as well, marked as not `used`.
+completions of a group that made room are returned as well, marked as not `used`; those of a prompt that was not chosen
+for the step, as `spare`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from assay.contracts.schedule import Allocation
@@ -26,22 +29,42 @@ Group = list[Rollout]
 def collect_groups(
     collect: Collect, chosen: Sequence[Allocation], spares: Sequence[Allocation], spec: PromptSpec
 ) -> list[Rollout]:
-    """Rollouts of a step: as many groups as were chosen, then, marked, those of the groups that were replaced."""
+    """Rollouts of a step: as many groups as were chosen, then, marked, those of the groups that were replaced.
+
+    A group makes room for one of its own task alone, so what is used has the chosen mix of tasks.
+    """
     groups, unused = _sample(collect, chosen, spec), list[Group]()
     for _ in range(spec.replacement_rounds):
         idle = [place for place, group in enumerate(groups) if not _teaches(group)]
-        offered, spares = spares[: len(idle)], spares[len(idle) :]
-        for place, group in _fitted(idle, _sample(collect, offered, spec), unused):
-            unused.append(groups[place])
-            groups[place] = group
+        offered, spares = _offer([_task(groups[place]) for place in idle], spares)
+        sampled = [[replace(rollout, spare=True) for rollout in group] for group in _sample(collect, offered, spec)]
+        unused += [_exchanged(group, groups, idle) for group in sampled]
     kept = [rollout for group in groups for rollout in group]
     return kept + [replace(rollout, used=False) for group in unused for rollout in group]
 
 
-def _fitted(idle: Sequence[int], offered: Sequence[Group], unused: list[Group]) -> Iterable[tuple[int, Group]]:
-    """Places of idle groups with the offered ones that teach; the others are added to `unused`."""
-    unused += [group for group in offered if not _teaches(group)]
-    return zip(idle, [group for group in offered if _teaches(group)], strict=False)
+def _offer(tasks: Sequence[str], spares: Sequence[Allocation]) -> tuple[list[Allocation], list[Allocation]]:
+    """The next spare of each of these tasks, as often as it is named, and the spares that are left."""
+    wanted, offered, left = Counter(tasks), list[Allocation](), list[Allocation]()
+    for spare in spares:
+        task = spare.prompt.task
+        (offered if wanted[task] > 0 else left).append(spare)
+        wanted[task] -= 1
+    return offered, left
+
+
+def _exchanged(group: Group, groups: list[Group], idle: list[int]) -> Group:
+    """Put a group that teaches in the place of an idle one of its task. Returns which of the two is not used."""
+    if not _teaches(group):
+        return group
+    place = next(place for place in idle if _task(groups[place]) == _task(group))
+    idle.remove(place)
+    replaced, groups[place] = groups[place], group
+    return replaced
+
+
+def _task(group: Group) -> str:
+    return group[0].prompt.task
 
 
 def _teaches(group: Group) -> bool:

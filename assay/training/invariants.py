@@ -4,17 +4,18 @@
     step 0       trainer = sampler log-probs, ratio = 1, KL = 0: three views of one model (F09, F25)
     gradients    Adam's eps lies below them, or it turns the loss scale into a learning rate (F15, F16)
 
-Bounds are what rounding explains in the precision that the model computes in; whatever else differs, differs by more.
+Bounds are what rounding explains in the precision that the model computes in (`assay.contracts.precision`); whatever
+else differs, differs by more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from assay.contracts.errors import InvariantError
+from assay.contracts.precision import BOUNDS, bounds
 from assay.contracts.records import PromptRow
 from assay.contracts.task import TaskSpec
 from assay.contracts.training import OptimizerSpec, TrainSpec
@@ -22,35 +23,8 @@ from assay.training.metrics import kl_metrics, mismatch_metrics
 
 TokenValues = Sequence[Sequence[float]]
 
-
-class Bounds(NamedTuple):
-    """What rounding explains at most; the first two are means over tokens."""
-
-    gap: float
-    """|log π − log π'|, nats."""
-    k3: float
-    """KL between the two; outliers weigh more in it."""
-    ratio: float
-    """Largest π / π' of a single token."""
-
-
-BOUNDS = {
-    "fp32": Bounds(1e-3, 1e-5, 1.01),
-    "tf32": Bounds(0.02, 1e-3, 1.2),
-    "fp16": Bounds(0.02, 1e-3, 1.2),
-    "bf16": Bounds(0.05, 5e-3, 1.5),
-}
-"""By precision: unit round-offs of 2^-24, 2^-11, 2^-11 and 2^-8, through some tens of layers."""
-EPS_DOMINATES = 10.0
-"""Adam's eps in gradient RMS from which on updates are no longer of the size of the learning rate."""
-
-
-def bounds(spec: TrainSpec) -> Bounds:
-    """Of the run's precision; `logprob_tolerance`, where it is given, in place of the mean difference."""
-    own = BOUNDS[spec.engine.dtype]
-    return (
-        own if spec.logprob_tolerance is None else own._replace(gap=spec.logprob_tolerance, k3=spec.logprob_tolerance)
-    )
+EPS_DOMINATES = 1.0
+"""Adam's eps in gradient RMS from which on it is over half of Adam's denominator, √v + eps."""
 
 
 def check_prompts(prompts: Sequence[PromptRow], tokenizer: PreTrainedTokenizerBase) -> None:
@@ -68,6 +42,12 @@ def check_prompts(prompts: Sequence[PromptRow], tokenizer: PreTrainedTokenizerBa
 def _normalised(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return backend.normalizer.normalize_str(text) if backend is not None and backend.normalizer else text
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Ids of those with a role (`eos_token`, …), and of special ones without any, as Llama 3's <|eot_id|> (F02)."""
+    added = tokenizer.added_tokens_decoder
+    return {*tokenizer.all_special_ids, *(token for token, entry in added.items() if entry.special)}
 
 
 def check_special_tokens(
@@ -96,13 +76,14 @@ def check_agreement(step: int, trainer: TokenValues, sampler: TokenValues, spec:
         )
 
 
-def check_ratio(ratio_max: float, spec: TrainSpec) -> None:
-    """π_θ / π_old = 1 in the first update of a run; of several updates a step the later ones have moved on."""
+def check_ratio(step: int, ratio_max: float, spec: TrainSpec) -> None:
+    """π_θ / π_old = 1 in the first update of a run: the policy has not moved since it scored the completions."""
     allowed = bounds(spec).ratio
-    if spec.updates_per_step == 1 and not ratio_max <= allowed:
+    if not ratio_max <= allowed:
         raise InvariantError(
-            f"step 0: the importance ratio reaches {ratio_max:.4g}, not 1 ({spec.engine.dtype} explains {allowed:g}): "
-            "the policy scores its own completions in two ways (F25). Switch dropout off in the model's config"
+            f"step {step}: the importance ratio of the run's first update reaches {ratio_max:.4g}, not 1 "
+            f"({spec.engine.dtype} explains {allowed:g}): the policy scores its own completions in two ways (F25). "
+            "Switch dropout off in the model's config"
         )
 
 
@@ -117,10 +98,10 @@ def check_reference(policy: TokenValues, reference: TokenValues, spec: TrainSpec
 
 
 def check_adam_eps(grad_rms: float, grad_norm: float, spec: OptimizerSpec) -> None:
-    """Adam's eps against the first gradient as Adam sees it, after clipping (F15, F16)."""
+    """Adam's eps against the first gradient as Adam sees it, after clipping (F15, F16). One of 0 tells nothing."""
     seen = grad_rms * min(1.0, spec.max_grad_norm / grad_norm) if grad_norm > 0 else 0.0
-    if seen and spec.eps > EPS_DOMINATES * seen:
+    if seen and spec.eps >= EPS_DOMINATES * seen:
         raise InvariantError(
             f"train.optimizer.eps is {spec.eps:g} and the first gradient's RMS {seen:.2g}: updates would be "
-            f"{spec.eps / seen:.0f} times too small, and follow the loss scale (F16). Set it to {seen / 1000:.0e}"
+            f"{1 + spec.eps / seen:.3g} times too small, and follow the loss scale (F16). Set it to {seen / 1000:.0e}"
         )

@@ -6,14 +6,13 @@ With a staleness of N, step t is sampled with the weights that t − N steps hav
     N = 1    train t | train t + 1 | …  and beside it  sample t + 1 | sample t + 2 | …
 
 The lag is always N, however fast either side is, so a run's bytes do not depend on it; and never more than N + 1 steps
-are asked for, so nothing piles up and nothing is thrown away (F14). What is sampled but not yet trained on is part of a
-checkpoint: a resumed run learns from what the killed one would have learnt from.
+are asked for, so nothing piles up and nothing is thrown away (F14). What is sampled and not yet learnt from is kept and
+is part of a checkpoint: a resumed run learns from what the killed one would have learnt from.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -22,18 +21,14 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from assay.contracts.errors import StageError
 from assay.contracts.records import PromptRow, Verdict
 from assay.contracts.sampling import Completion, Sampler, Score
 from assay.contracts.schedule import Allocation, PromptSchedule
 from assay.contracts.task import TaskSpec
 from assay.contracts.training import PromptSpec
-from assay.training.background import Background
+from assay.training.background import PATIENCE_S, Background, awaited
 from assay.training.groups import collect_groups
 from assay.training.rollout import Rollout
-
-PATIENCE_S = 3600.0
-"""For one step's rollouts: no sampler that works takes so long (F07)."""
 
 T = TypeVar("T")
 Weights = Iterable[tuple[str, torch.Tensor]]
@@ -93,7 +88,8 @@ class Producer:
         self.steps = steps
         self.patience_s = patience_s
         self.background = Background("rollouts") if staleness_steps else None
-        self.waiting: deque[Future[Made]] = deque()
+        self.waiting: dict[int, Future[Made]] = {}
+        """By step, those that are not learnt yet."""
         self.next_step = 0
         self.numbers = count()
         self.snapshot: _Snapshot | None = None
@@ -105,21 +101,26 @@ class Producer:
             self._ask_up_to(done + self.staleness_steps, done)
 
     def take(self, step: int) -> Made:
-        """The rollouts of a step. Raises what any of those asked for died of, also of later steps."""
+        """The rollouts of a step, the next to be learnt: those of the steps before it are dropped, its own are kept.
+
+        Raises what any of those asked for died of, also of later steps.
+        """
+        self.waiting = {other: future for other, future in self.waiting.items() if other >= step}
         self._ask_up_to(step + self.staleness_steps, step)
-        for failed in (future for future in self.waiting if future.done() and future.exception() is not None):
+        for failed in (future for future in self.waiting.values() if future.done() and future.exception() is not None):
             failed.result()
-        return self._result(self.waiting.popleft(), f"step {step}", self.patience_s)
+        return _rollouts(self.waiting[step], f"step {step}", self.patience_s)
 
     def collect_now(self, purpose: str, step: int, groups: Sequence[Allocation], done: int) -> list[Rollout]:
         """Rollouts with the weights of now, for instance of the validation split."""
         future = self._submit(lambda: self.collector.collect(purpose, step, groups), done)
-        return self._result(future, purpose, self.patience_s)
+        return _rollouts(future, purpose, self.patience_s)
 
-    def state(self, within_s: float | None = None) -> list[list[dict[str, Any]]]:
-        """Rollouts that no step was trained on yet, as JSON. Raises StageError when they are not there in time."""
+    def state(self, done: int, within_s: float | None = None) -> list[list[dict[str, Any]]]:
+        """Rollouts of the steps from `done` on, as JSON. Raises StageError when they are not there in time."""
         deadline = time.monotonic() + (self.patience_s if within_s is None else within_s)
-        made = [self._result(future, "a checkpoint", deadline - time.monotonic()) for future in self.waiting]
+        waiting = [future for step, future in self.waiting.items() if step >= done]
+        made = [_rollouts(future, "a checkpoint", deadline - time.monotonic()) for future in waiting]
         return [[_as_json(rollout) for rollout in item.rollouts] for item in made]
 
     def restore(self, done: int, state: Sequence[Sequence[dict[str, Any]]]) -> None:
@@ -129,7 +130,7 @@ class Producer:
         for rollouts in state:
             future: Future[Made] = Future()
             future.set_result(Made([_from_json(item) for item in rollouts], self._staleness(self.next_step)))
-            self.waiting.append(future)
+            self.waiting[self.next_step] = future
             self.next_step += 1
         self.look_ahead(done)
 
@@ -140,20 +141,20 @@ class Producer:
             self.background.close(within_s=1.0)
 
     def _let_go(self) -> None:
-        for future in self.waiting:
+        for future in self.waiting.values():
             future.cancel()
         self.waiting.clear()
 
     def _ask_up_to(self, last: int, done: int) -> None:
         while self.next_step <= min(last, self.steps - 1):
-            self.waiting.append(self._asked(self.next_step, done))
+            self.waiting[self.next_step] = self._asked(self.next_step, done)
             self.next_step += 1
 
     def _asked(self, step: int, done: int) -> Future[Made]:
         """Groups are chosen here, where training has told the schedule all it knows; only the sampling is ahead."""
         groups, staleness = self.schedule.select(step), self._staleness(step)
-        chosen, most = {group.prompt.id for group in groups}, len(groups) * self.prompts.replacement_rounds
-        spares = self.schedule.replacements(step, chosen, most) if most else []
+        chosen = {group.prompt.id for group in groups}
+        spares = self.schedule.replacements(step, chosen) if self.prompts.replacement_rounds else []
 
         def collect(asked: Sequence[Allocation]) -> list[Rollout]:
             return self.collector.collect("rollout", step, asked)
@@ -188,14 +189,9 @@ class Producer:
             self.snapshot = _Snapshot(next(self.numbers), done, copied)
         return self.snapshot
 
-    def _result(self, future: Future[T], what: str, within_s: float) -> T:
-        try:
-            return future.result(max(0.0, within_s))
-        except TimeoutError:
-            if future.done():  # it died of a time-out of its own
-                raise
-            problem = f"{what}: its rollouts were not there within {within_s:.0f} s"
-            raise StageError(f"{problem}. Look at the sampler, then run the stage again") from None
+
+def _rollouts(future: Future[T], of: str, within_s: float) -> T:
+    return awaited(future, within_s, f"{of}: its rollouts", "the sampler")
 
 
 def _as_json(rollout: Rollout) -> dict[str, Any]:

@@ -5,6 +5,8 @@
     trace/rollback-001/000004-000007.parquet    rows of steps that the first rollback threw away, marked with its number
     tensorboard/                                the metrics that count, for the usual tool
 
+    scratch/stopped/step-000004.parquet         rows that an invariant did not hold on, where one stopped the run
+
 Parts are cut at checkpoints, so a resumed run writes the very parts that the killed one would have written.
 """
 
@@ -13,7 +15,8 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -21,10 +24,11 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from assay.contracts.errors import InvariantError
 from assay.contracts.records import TraceRow
-from assay.storage.artifacts import Artifact
+from assay.storage.artifacts import SCRATCH, Artifact
 from assay.storage.tables import rows_from_parquet, rows_to_parquet
-from assay.training.credit import Credit, StepBatch
+from assay.training.credit import Credit, StepBatch, TokenValues
 from assay.training.history import MetricRow, live_parts, steps_of
 from assay.training.rollout import Rollout
 
@@ -34,8 +38,9 @@ BOARD_EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Who a trace row belongs to."""
+    """Who a trace row belongs to. `run` is the training's content key."""
 
+    run: str
     arm: str
     seed: int
 
@@ -127,6 +132,29 @@ def unused_rows(identity: RunIdentity, step: int, rollouts: Sequence[Rollout], s
     """The rows of completions whose groups were replaced: the trainer has no log-probs of them."""
     unused = [rollout for rollout in rollouts if not rollout.used]
     return [_trace(identity, step, rollout, math.nan, 0.0, staleness_steps) for rollout in unused]
+
+
+@contextmanager
+def evidence(
+    artifact: Artifact,
+    identity: RunIdentity,
+    step: int,
+    rollouts: Sequence[Rollout],
+    trainer: TokenValues,
+    staleness_steps: int,
+) -> Iterator[None]:
+    """What is checked in the block is checked on these: the error of an invariant names the file that holds their rows.
+
+    `trainer`: their log-probs under it. They have no advantage, NaN: the run ends before it learns from them.
+    """
+    try:
+        yield
+    except InvariantError as error:
+        columns = zip(rollouts, trainer, strict=True)
+        rows = [_trace(identity, step, rollout, sum(own), math.nan, staleness_steps) for rollout, own in columns]
+        path = f"{SCRATCH}/stopped/step-{step:06d}.parquet"
+        artifact.write_bytes(path, rows_to_parquet(rows, TraceRow))
+        raise InvariantError(f"{error}. Its completions are in {artifact.uri}/{path}") from error
 
 
 def _trace(

@@ -1,7 +1,7 @@
-"""Going back: to the newest checkpoint before things went wrong, with half the learning rate.
+"""Going back: to the newest checkpoint before things went wrong, with half the learning rates.
 
     checkpoint 4    step 4    step 5    step 6: a rule says that step 5 was bad already
-         └── steps 4 … 6 are thrown away; the run goes on at step 4, the learning rate halved
+         └── steps 4 … 6 are thrown away; the run goes on at step 4, the learning rates halved
 
 Whatever is bad at step s was so in the weights that s steps had trained: a checkpoint is good if its own step is.
 What was thrown away stays on record, marked with the number of the rollback, and is left out of every curve. The choice
@@ -69,13 +69,17 @@ def finding(label: str, call: Tripped, done: int, rollback: Rollback | None, bef
     where = f"{label}: step {done - 1}"
     failure = call.rule.failure
     if rollback is None:
-        message = (
-            f"{call.guard} trips again after {len(before)} rollbacks, or before any checkpoint is good; the run is "
-            "stopped. Lower optimizer.learning_rate, or checkpoint_every_steps"
-        )
+        message = f"{_no_way_back(call, before)}. Lower optimizer.learning_rate, or checkpoint_every_steps"
         return Finding(id=f"rollback/{call.guard}", failure=failure, severity="error", where=where, message=message)
     message = (
         f"steps {rollback.to_step} to {rollback.from_step - 1} are thrown away; the run goes on at step "
         f"{rollback.to_step} with {HALF ** (len(before) + 1):g} of its learning rate. Compare arms with that in mind"
     )
     return Finding(id=f"rollback/{call.guard}", failure=failure, severity="warning", where=where, message=message)
+
+
+def _no_way_back(call: Tripped, before: Sequence[Rollback]) -> str:
+    used = sum(rollback.guard == call.guard for rollback in before)
+    if used >= call.rule.max_rollbacks:
+        return f"{call.guard} trips again: the run is stopped, because its {used} rollbacks are used up"
+    return f"{call.guard} trips before any checkpoint is good: the run is stopped, there is nothing to go back to"

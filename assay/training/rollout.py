@@ -39,6 +39,8 @@ class Rollout:
     """Of each verifier, by the name of its part of the reward; the task's own is `correct`."""
     used: bool = True
     """False: its group was replaced by another prompt's, and nothing is learnt from it."""
+    spare: bool = False
+    """Its prompt was not chosen for the step: it was asked for in the place of one that taught nothing."""
 
     @property
     def judged(self) -> bool:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from typing import Any, NoReturn
 
-from assay.contracts.errors import Retryable, StageError
+from assay.contracts.errors import InvariantError, Retryable, StageError
 from assay.contracts.manifest import Finding
 from assay.contracts.training import TrainSpec
 from assay.guards.rules import Guards, Outcome
@@ -38,6 +38,8 @@ from assay.training.selection import checkpoints_to_keep, planned_checkpoints
 
 IN_FLIGHT_S = 5.0
 """A run that is being ended waits so long for rollouts in the making; kubelet's patience is 30 s, torchrun's 10."""
+_NOT_FINITE = "the weights are not finite"
+_LOWER = "Lower the learning rate, raise warm-up, check Adam's eps"
 
 
 class RunState:
@@ -50,7 +52,6 @@ class RunState:
         policy: Policy,
         critic: Critic | None,
         producer: Producer,
-        validation_problems: int,
         artifact: Artifact,
     ) -> None:
         self.label = label
@@ -60,7 +61,7 @@ class RunState:
         self.producer = producer
         self.artifact = artifact
         self.guards = Guards(spec.guards, label=label)
-        self.trends = Trends(validation_problems)
+        self.trends = Trends(spec.prompts_per_step)
         self.done, self.stopped = 0, False
         self.validation: dict[int, float] = {}
         self.findings: list[Finding] = []
@@ -84,10 +85,17 @@ class RunState:
         self.policy.world.wait()
         self.recorder = Recorder(self.artifact, self.done, state["rows"])
         self.files.close()
-        self.board = self.files.enter_context(closing(TensorBoard(self.artifact, read_metrics(self.artifact))))
+        self.board = self.files.enter_context(closing(TensorBoard(self.artifact, self.metrics())))
         self.producer.restore(self.done, state["in_flight"])
         if found is None and may_roll_back(self.spec):
             self._save(for_evaluation=False)
+
+    def metrics(self) -> dict[int, dict[str, float]]:
+        """Step -> metrics of the steps done, those included that are not written as a part yet."""
+        metrics = read_metrics(self.artifact)
+        for row in self.recorder.metrics:
+            metrics.setdefault(row.step, {})[row.name] = row.value
+        return metrics
 
     def close(self) -> None:
         """Let go of threads and files, however the run has ended."""
@@ -102,10 +110,14 @@ class RunState:
         return self._answer(outcome) if outcome.rollback else None
 
     def checkpoint(self) -> None:
-        """Everything up to here, written; then what is no longer needed, deleted."""
+        """Everything up to here, written; then what is no longer needed, deleted.
+
+        Weights that are not finite are no checkpoint: the run ends as the last one left it (F15).
+        """
         self.recorder.flush(self.done)
         self.board.upload()
-        self._save(for_evaluation=True)
+        if not self._save(for_evaluation=True):
+            self._end_at_last_checkpoint()
         self._delete_checkpoints()
 
     def go_back(self, rollback: Rollback) -> None:
@@ -119,13 +131,37 @@ class RunState:
 
     def leave(self) -> NoReturn:
         """Write a checkpoint, unless there is one of this very step, and ask to be run again."""
-        saved = f"step {self.done} is its checkpoint"
-        try:
-            if self.done and self.done not in resume_points(self.artifact):
-                self._save(for_evaluation=False, within_s=IN_FLIGHT_S)
-        except StageError as error:
-            saved = f"it resumes from its last checkpoint ({error})"
+        problem = self._unsaved() if self.done and self.done not in resume_points(self.artifact) else ""
+        saved = f"it resumes from its last checkpoint ({problem})" if problem else f"step {self.done} is its checkpoint"
         raise Retryable(f"{self.label}: ended by SIGTERM (preempted, drained or cancelled); {saved}. Run it again")
+
+    def _unsaved(self) -> str:
+        """Save what is there; what is in the way of it, if anything. Of several processes all save or none does."""
+        late = [problem for problem in self.policy.world.gather(self._late()) if problem]
+        if late:
+            return late[0]
+        return "" if self._save(for_evaluation=False) else "its weights are not finite"
+
+    def _late(self) -> str:
+        """Why rollouts in the making cannot be saved; empty: they are there."""
+        try:
+            self.producer.state(self.done, IN_FLIGHT_S)
+        except StageError as error:
+            return str(error)
+        return ""
+
+    def _end_at_last_checkpoint(self) -> None:
+        """As a guard that stops the run: what was trained since is thrown away, and why is a finding."""
+        last = max(resume_points(self.artifact), default=0)
+        if not last:
+            raise InvariantError(
+                f"{self.label}: step {self.done - 1}: F15: {_NOT_FINITE}, before any checkpoint. {_LOWER}"
+            )
+        rollback = Rollback("weights", self.done, last)
+        self.findings.append(_ended_early(self.label, rollback))
+        self.stopped = True
+        self.go_back(rollback)
+        self.board.upload()
 
     def _delete_checkpoints(self) -> None:
         """What `keep_checkpoints` does not keep, and no guard could call for."""
@@ -144,26 +180,24 @@ class RunState:
         self.stopped = rollback is None
         return rollback
 
-    def _save(self, for_evaluation: bool, within_s: float | None = None) -> None:
-        """A resume point."""
-        state = self._state(within_s) | self._history()
-        keep = self._needed()
-        save_checkpoint(self.artifact, self.done, self.policy, state, for_evaluation, keep, critic=self.critic)
+    def _save(self, for_evaluation: bool) -> bool:
+        """A resume point. Whether it was written: one that is not finite is not."""
+        state, keep = self._state() | self._history(), self._needed()
+        return save_checkpoint(self.artifact, self.done, self.policy, state, for_evaluation, keep, critic=self.critic)
 
     def _needed(self) -> list[int]:
         """Older resume points that a guard could call for."""
         points = resume_points(self.artifact) if may_roll_back(self.spec) else []
         return still_needed(points, self.guards.bad_since(self.done), self.producer.staleness_steps)
 
-    def _state(self, within_s: float | None) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         return {
-            "in_flight": self.producer.state(within_s),
+            "in_flight": self.producer.state(self.done),
             "schedule": self.producer.schedule.state(),
             "guards": self.guards.state(),
             "trends": self.trends.state(),
             "rows": self.recorder.rows(),
             "validation": self.validation,
-            "stopped": self.stopped,
         }
 
     def _history(self) -> dict[str, Any]:
@@ -171,6 +205,7 @@ class RunState:
         return {
             "findings": [item.model_dump(mode="json") for item in self.findings],
             "rollbacks": [asdict(rollback) for rollback in self.rollbacks],
+            "stopped": self.stopped,
             "seconds": self.seconds(),
         }
 
@@ -184,3 +219,12 @@ class RunState:
         self.findings = [Finding(**item) for item in state["findings"]]
         self.rollbacks = [Rollback(**item) for item in state["rollbacks"]]
         self.policy.rate_scale = learning_rate_scale(self.rollbacks)
+        if self.critic is not None:
+            self.critic.rate_scale = self.policy.rate_scale
+
+
+def _ended_early(label: str, rollback: Rollback) -> Finding:
+    steps = f"steps {rollback.to_step} to {rollback.from_step - 1} are thrown away"
+    message = f"{_NOT_FINITE}: {steps}, and the run ends at its checkpoint of step {rollback.to_step}. {_LOWER}"
+    where = f"{label}: step {rollback.from_step - 1}"
+    return Finding(id=f"guard/{rollback.guard}", failure="F15", severity="error", where=where, message=message)

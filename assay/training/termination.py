@@ -1,10 +1,11 @@
 """SIGTERM: a preempted pod, a drained node, a person. Training writes a checkpoint and asks to be run again.
 
-    while rollouts are made and scored     at once: nothing was changed yet, the step is made again after the resume
+    while rollouts are made and scored     at once: nothing was changed yet, the resumed run makes or scores them again
     while weights are being changed        when the step is over
 
 So what is left to do within the grace period is a checkpoint, and at most one update and one validation before it. Of
-several processes none may leave while another waits for it: they agree at the beginning of each step.
+several processes none may leave while another waits for it: they agree at the beginning of each step, so theirs is a
+whole step more, and where the grace period is shorter than that they resume from their last checkpoint.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Weights & Biases and MLflow, told of every step while training goes on.
 
 Each has a thread of its own: a tracker that is slow, hangs or fails costs training nothing. What it fails at is
-counted, and a finding says so. A resumed run goes on under the same name, and what is told twice is told the same.
+counted, and a finding says so. A resumed run goes on under the same name and tells the steps of the attempts before it
+again, since one that was killed may have had some in its queue: what is told twice is told the same.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from assay.contracts.manifest import Finding
 from assay.contracts.tracker import MlflowTracker, Tracker, WandbTracker
@@ -21,6 +23,8 @@ MOST_WAITING = 1000
 """Steps that a tracker may lie behind; what comes then is not told, and counts as failed."""
 END_S = 30.0
 """How long a finished run waits for the trackers."""
+LEAVE_S = 5.0
+"""How long one that is ended or has failed does: of kubelet's 30 s a checkpoint has taken its share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Client(Protocol):
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self, finished: bool) -> None: ...
 
 
 class WandbClient:
@@ -69,8 +73,8 @@ class WandbClient:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.run.log({"step": step, **metrics})
 
-    def close(self) -> None:
-        self.run.finish()
+    def close(self, finished: bool) -> None:
+        self.run.finish(exit_code=0 if finished else 1)
 
 
 class MlflowClient:
@@ -85,6 +89,7 @@ class MlflowClient:
         same = self.server.search_runs([experiment], f"tags.assay_key = '{told.key}'", max_results=1)
         run = same[0] if same else self._begin(experiment, told)
         self.run_id = run.info.run_id
+        self.server.update_run(self.run_id, status="RUNNING")
 
     def _begin(self, experiment: str, told: Told) -> Any:
         tags = {"assay_key": told.key, "arm": told.arm, "seed": str(told.seed)}
@@ -98,8 +103,8 @@ class MlflowClient:
         now_ms = int(time.time() * 1000)
         self.server.log_batch(self.run_id, [Metric(name, value, now_ms, step) for name, value in metrics.items()])
 
-    def close(self) -> None:
-        self.server.set_terminated(self.run_id)
+    def close(self, finished: bool) -> None:
+        self.server.set_terminated(self.run_id, "FINISHED" if finished else "KILLED")
 
 
 def connect(spec: Tracker, told: Told) -> Client:
@@ -108,23 +113,33 @@ def connect(spec: Tracker, told: Told) -> Client:
 
 
 class Trackers:
-    """All trackers of a run."""
+    """All trackers of a run. However the block ends, they are told first what is in their queues."""
 
     def __init__(self, specs: Sequence[Tracker], told: Told, end_s: float = END_S) -> None:
         self.feeds = [_Feed(spec, told) for spec in specs]
         self.end_s = end_s
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        finished = kind is None
+        for feed in self.feeds:
+            feed.hand_on(lambda client: client.close(finished))
+        deadline = time.monotonic() + (self.end_s if finished else min(self.end_s, LEAVE_S))
+        for feed in self.feeds:
+            feed.thread.close(max(0.0, deadline - time.monotonic()))
+
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Hand the metrics of a step on; they arrive when they arrive."""
-        for feed in self.feeds:
-            feed.hand_on(lambda client: client.log(step, metrics))
+        self.log_all({step: metrics})
 
-    def close(self) -> None:
-        """Let them finish, within a time limit."""
+    def log_all(self, metrics: Mapping[int, Mapping[str, float]]) -> None:
+        """The same of several steps, as one thing to tell."""
         for feed in self.feeds:
-            feed.hand_on(lambda client: client.close())
-        for feed in self.feeds:
-            feed.thread.close(self.end_s)
+            feed.hand_on(lambda client: _log_all(client, metrics))
 
     def failures(self) -> dict[str, int]:
         """Tracker -> what could not be told, where there was any."""
@@ -133,6 +148,11 @@ class Trackers:
     def findings(self, where: str) -> list[Finding]:
         """A warning for each tracker that failed."""
         return [_finding(feed, where) for feed in self.feeds if feed.failures()[0]]
+
+
+def _log_all(client: Client, metrics: Mapping[int, Mapping[str, float]]) -> None:
+    for step, values in metrics.items():
+        client.log(step, values)
 
 
 class _Feed:

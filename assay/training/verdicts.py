@@ -19,6 +19,13 @@ def accuracy(rollouts: Sequence[Rollout]) -> float | None:
     return fmean(judged) if judged else None
 
 
+def problem_scores(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Prompt id -> mean score of its judged completions, where there is one. A prompt's rollouts lie together."""
+    groups = groupby(rollouts, key=lambda rollout: rollout.prompt.id)
+    scores = {prompt_id: accuracy(list(group)) for prompt_id, group in groups}
+    return {prompt_id: score for prompt_id, score in scores.items() if score is not None}
+
+
 def counts(rollouts: Sequence[Rollout], spec: PromptSpec) -> dict[str, tuple[int, float]]:
     """Prompt id -> (judged, expected correct): an estimate that is right on average, however sampling was stopped."""
     groups = groupby(rollouts, key=lambda rollout: rollout.prompt.id)
@@ -36,7 +43,10 @@ def _count(judged: Sequence[Rollout], spec: PromptSpec) -> tuple[int, float]:
 
 
 def mean_pass_rate(counted: Mapping[str, tuple[int, float]]) -> float:
-    """Over the prompts of a step, each counting once; NaN when nothing was judged."""
+    """Over prompts, each counting once; NaN when nothing was judged.
+
+    Right on average where answers do not decide how many prompts there are: over the chosen ones, without spares.
+    """
     return fmean(correct / judged for judged, correct in counted.values()) if counted else math.nan
 
 

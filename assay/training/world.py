@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -28,6 +28,8 @@ class World:
     rank: Rank
     channel: Any = None
     """A process group of its own; None: the one that all share."""
+    timeout_s: float = 0.0
+    """How long the others are waited for; one alone waits for nobody."""
 
     def share(self, count: int) -> range:
         """Which of `count` things are this process's: dealt out in turn."""
@@ -56,7 +58,10 @@ class World:
 
     def apart(self) -> World:
         """The same processes on a channel of their own, for another thread."""
-        return World(self.rank, distributed.new_group(backend="gloo")) if self.rank.of > 1 else self
+        if self.rank.of == 1:
+            return self
+        channel = distributed.new_group(backend="gloo", timeout=timedelta(seconds=self.timeout_s))
+        return replace(self, channel=channel)
 
 
 ALONE = World(Rank())
@@ -72,5 +77,5 @@ def joined(rank: Rank, device: torch.device, timeout_s: float) -> Iterator[World
     else:
         store = distributed.HashStore()  # type: ignore[attr-defined]
         distributed.init_process_group(backend, store=store, rank=rank.index, world_size=rank.of, timeout=timeout)
-    yield World(rank)
+    yield World(rank, timeout_s=timeout_s)
     distributed.destroy_process_group()  # not after an error: NCCL would wait for the others

@@ -1,7 +1,13 @@
-"""vLLM on GPUs: weights handed over in the process and over NCCL, memory given back, a model shared by two GPUs."""
+"""vLLM on GPUs: weights handed over in the process and over NCCL, memory given back, a model shared by two GPUs, and
+training with it in one process and in two.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +17,13 @@ import torch
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import InvariantError
+from assay.contracts.precision import BOUNDS
 from assay.contracts.sampling import SampleRequest, VllmSettings
 from assay.contracts.seeds import derive
-from assay.sampling.agreement import require_agreement, score_with
+from assay.sampling.agreement import Comparison, require_agreement, score_with
+from assay.training.background import Background
+from tests.parity.sampling.others import PROBES
+from tests.parity.training.processes import places
 
 pytestmark = [
     pytest.mark.gpu,
@@ -21,7 +31,12 @@ pytestmark = [
 ]
 pytest.importorskip("vllm", reason="vLLM is not installed: pip install -e '.[serve]'", exc_type=ImportError)
 
+ROOT = Path(__file__).parents[2]
 GPU = torch.device("cuda:0")
+COMPARISON = {
+    torch.bfloat16: Comparison(PROBES, BOUNDS["bf16"].gap),
+    torch.float32: Comparison(PROBES, BOUNDS["fp32"].gap),
+}
 two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 
 
@@ -46,7 +61,7 @@ def start(spec: ModelSpec, dtype: torch.dtype = torch.bfloat16, **shape: Any) ->
 
     parallel = shape.pop("tensor_parallel", 1)
     wanted = EngineShape(GPU, dtype, 64, tensor_parallel=parallel, memory_share=0.3, **shape)
-    return VllmSampler(spec, VllmSettings(enforce_eager=True), wanted)
+    return VllmSampler(spec, VllmSettings(enforce_eager=True), wanted, COMPARISON[dtype])
 
 
 @pytest.fixture
@@ -69,7 +84,7 @@ def require_update(sampler: Any, model: Any, dtype: torch.dtype) -> None:
     """The sampler writes as `model` scores once it has its weights, and not before."""
     on_gpu = model.to(GPU, dtype)
     with pytest.raises(InvariantError, match="F25"):
-        require_agreement(sampler, score_with(on_gpu), dtype)
+        require_agreement(sampler, score_with(on_gpu), COMPARISON[dtype])
     sampler.update_weights(on_gpu.named_parameters(), score_with(on_gpu))
 
 
@@ -98,6 +113,49 @@ def test_rest_gives_the_memory_back_and_the_same_seeds_write_the_same_after_it(
     require_update(sampler, models[1], torch.bfloat16)
 
 
+def test_another_thread_writes_with_weights_that_are_copied_while_it_waits(
+    spec: ModelSpec, models: tuple[Any, Any], closed: list[Any]
+) -> None:
+    """As sampling ahead does: copied on the trainer's stream, read on vLLM's, and the copies let go of at once."""
+    sampler, background = start(spec), Background("rollouts")
+    closed.append(sampler)
+    for model in (*models, *models):
+        on_gpu = model.to(GPU, torch.bfloat16)
+        copies = [(name, weight.detach().clone()) for name, weight in on_gpu.named_parameters()]
+        handed = background.submit(lambda copies=copies: sampler.update_weights(copies, None))
+        written = background.submit(lambda: sampler.generate(requests()))
+        handed.result(300)
+        del copies, handed
+        junk = [torch.full_like(weight, 7.0) for weight in on_gpu.parameters()]
+        assert [c.tokens for c in written.result(300)] == [c.tokens for c in sampler.generate(requests())]
+        assert require_agreement(sampler, score_with(on_gpu), COMPARISON[torch.bfloat16]) < BOUNDS["bf16"].gap
+        del junk
+    assert background.close(5)
+
+
+def trained(folder: Path, processes: int, zero_stage: int) -> list[float]:
+    """The gap of each process after an update, of `tests.gpu.training_with_vllm`."""
+    argv = [sys.executable, "-m", "tests.gpu.training_with_vllm", str(folder), "cuda", str(zero_stage)]
+    log = folder / "log"
+    with log.open("w") as told:
+        ranks = [os.environ | place for place in places(processes)]
+        started = [subprocess.Popen(argv, env=rank, cwd=ROOT, stdout=told, stderr=told) for rank in ranks]
+        codes = [process.wait(900) for process in started]
+    assert codes == [0] * processes, log.read_text()
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
+
+
+@pytest.mark.parametrize("zero_stage", [0, 3])
+def test_vllm_rests_while_a_policy_trains_and_then_writes_as_it_scores(tmp_path: Path, zero_stage: int) -> None:
+    assert max(trained(tmp_path, 1, zero_stage)) < BOUNDS["fp32"].gap
+
+
+@two_gpus
+@pytest.mark.parametrize("zero_stage", [0, 3])
+def test_each_of_two_processes_writes_on_its_own_gpu(tmp_path: Path, zero_stage: int) -> None:
+    assert max(trained(tmp_path, 2, zero_stage)) < BOUNDS["fp32"].gap
+
+
 @two_gpus
 def test_weights_go_over_nccl_to_gpus_of_their_own(spec: ModelSpec, models: tuple[Any, Any], closed: list[Any]) -> None:
     sampler = start(spec, apart=True)
@@ -107,8 +165,14 @@ def test_weights_go_over_nccl_to_gpus_of_their_own(spec: ModelSpec, models: tupl
 
 
 @two_gpus
-def test_two_gpus_share_a_model(spec: ModelSpec, models: tuple[Any, Any], closed: list[Any]) -> None:
+def test_two_gpus_share_a_model(
+    spec: ModelSpec, models: tuple[Any, Any], byte_tokenizer: Any, tmp_path: Path, closed: list[Any]
+) -> None:
     sampler = start(spec, tensor_parallel=2)
     closed.append(sampler)
-    assert require_agreement(sampler, score_with(models[0].to(GPU, torch.bfloat16)), torch.bfloat16) < 0.05
+    first, second = (score_with(model.to(GPU, torch.bfloat16)) for model in models)
+    assert require_agreement(sampler, first, COMPARISON[torch.bfloat16]) < BOUNDS["bf16"].gap
     assert len(sampler.generate(requests())) == 32
+    models[1].save_pretrained(tmp_path)
+    byte_tokenizer.save_pretrained(tmp_path)
+    sampler.read_weights(ModelSpec(path=str(tmp_path), kind="base"), second)

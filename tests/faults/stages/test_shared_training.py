@@ -42,6 +42,25 @@ def test_two_processes_make_one_artifact(whole: Path, fresh: Callable[[str], Pat
     assert end["scale"] == Scale(zero_stage=0).model_dump()
 
 
+AHEAD = ["train.rollout.max_staleness_steps=1", "train.steps=3"]
+
+
+def test_two_processes_that_sample_ahead_learn_what_one_learns(fresh: Callable[[str], Path]) -> None:
+    """Steps 0 and 1 are both written by the start model; the thread that samples gathers on a channel of its own."""
+    pytest.importorskip("deepspeed")
+    alone, shared = fresh("alone"), fresh("shared")
+    run(TRAIN, alone, AHEAD)
+    run(TRAIN, shared, AHEAD, processes(2, zero_stage=3))
+    one, two = trained(alone, AHEAD), trained(shared, AHEAD)
+    begun = [[row.text for row in read_traces(artifact) if row.step < 2] for artifact in (two, one)]
+    assert begun[0] == begun[1]
+    found, expected = read_metrics(two), read_metrics(one)
+    assert [found[step]["staleness_steps"] for step in range(3)] == [0, 1, 1]
+    for step in range(2):
+        for name in ("loss", "grad_norm", "learning_rate", "reward_mean", "kl", "ratio_max", "importance_ratio_max"):
+            assert found[step][name] == pytest.approx(expected[step][name], rel=1e-3, abs=1e-5), (step, name)
+
+
 def test_one_that_is_killed_ends_all_and_one_alone_goes_on(whole: Path, fresh: Callable[[str], Path]) -> None:
     """ZeRO 3 in two processes until one is killed behind the first checkpoint, then torch in one (F18)."""
     pytest.importorskip("deepspeed")

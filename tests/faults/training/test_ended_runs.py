@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from assay.contracts.errors import Retryable
+from assay.contracts.scale import Rank
+from assay.contracts.training import TrainSpec
 from assay.storage.files import FileStore
+from assay.training.checkpoint import require_checkpoint
+from assay.training.policy import Policy
 from assay.training.rollout import RolloutCollector
+from assay.training.world import World
 from tests.faults.training.test_rollbacks import rules
-from tests.faults.training.toy_run import STEPS, left_behind, outcome
+from tests.faults.training.toy_run import SETTINGS, STEPS, left_behind, outcome, trainer
 
 
 def ended_after(done: int) -> Any:
@@ -64,6 +70,84 @@ def test_sampling_is_broken_off(run: Any, tmp_path: Path, monkeypatch: pytest.Mo
     assert resumed.resumed_from_step == 3
     assert outcome(resumed) == expected
     assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("lag", [0, 1, 2])
+def test_a_run_that_is_ended_while_it_scores_a_step_learns_from_that_step_when_it_resumes(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag: int
+) -> None:
+    """Where it samples ahead, the next step's rollouts took its place, and were made a second time (F01)."""
+    settings = {"rollout": {"max_staleness_steps": lag}}
+    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
+    logprobs = Policy.logprobs
+
+    def ended(self: Policy, items: Any, model: Any) -> Any:
+        if self.updates == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return logprobs(self, items, model)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Policy, "logprobs", ended)
+        with pytest.raises(Retryable, match="step 3 is its checkpoint"):
+            run(FileStore(tmp_path / "ended"), **settings)
+    resumed = run(FileStore(tmp_path / "ended"), **settings)
+    assert resumed.resumed_from_step == 3
+    assert outcome(resumed) == expected
+    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("lag", [1, 2])
+def test_so_does_one_that_is_ended_while_it_waits_for_a_step(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag: int
+) -> None:
+    settings = {"rollout": {"max_staleness_steps": lag}, "validate_every_steps": STEPS, "checkpoint_every_steps": STEPS}
+    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
+    collect = RolloutCollector.collect
+
+    def ended(self: RolloutCollector, purpose: str, step: int, *rest: Any) -> Any:
+        if (purpose, step) == ("rollout", 3):
+            time.sleep(1.5)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+        return collect(self, purpose, step, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RolloutCollector, "collect", ended)
+        with pytest.raises(Retryable, match="step 3 is its checkpoint"):
+            run(FileStore(tmp_path / "ended"), **settings)
+    resumed = run(FileStore(tmp_path / "ended"), **settings)
+    assert resumed.resumed_from_step == 3
+    assert outcome(resumed) == expected
+    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+
+
+def test_who_watches_a_run_that_was_ended_between_checkpoints_hears_of_every_step(run: Any, tmp_path: Path) -> None:
+    """Rows that lie in the state alone are no part yet from which they could be read."""
+    settings, heard = {"checkpoint_every_steps": 3}, dict[int, Any]()
+    with pytest.raises(Retryable):
+        run(FileStore(tmp_path), ended_after(5), **settings)
+    result = run(FileStore(tmp_path), resumed=heard.update, **settings)
+    assert heard == {step: result.metrics[step] for step in range(5)}
+    (folder,) = tmp_path.glob("train/*/tensorboard")
+    board = EventAccumulator(str(folder)).Reload()
+    assert [event.step for event in board.Scalars("train/kl")] == list(range(STEPS))
+
+
+class OneIsLate(World):
+    """A world whose other process does not have its rollouts in time."""
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value, "the other's rollouts were not there"] if isinstance(value, str) else [value]
+
+
+def test_of_several_processes_all_save_or_none_does(make_model: Any, byte_tokenizer: Any, tmp_path: Path) -> None:
+    """F14: one saves, which takes all of them, and another has given up."""
+    spec = TrainSpec.model_validate(SETTINGS)
+    ended = trainer(make_model, byte_tokenizer, FileStore(tmp_path), spec)
+    ended.policy.world = OneIsLate(Rank())
+    with pytest.raises(Retryable, match=r"resumes from its last checkpoint .the other's rollouts were not there"):
+        ended.run(ended_after(3))
+    require_checkpoint(ended.artifact, 2)
 
 
 def test_rollouts_that_take_too_long_are_not_waited_for_and_the_last_checkpoint_holds(

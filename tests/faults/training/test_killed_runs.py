@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any, get_args
 
 import pytest
 
-from assay.contracts.training import GuardMetric
+from assay.contracts.training import GuardMetric, TrainSpec
+from assay.curriculum.schedule import make_schedule
 from assay.storage.artifacts import Artifact
 from assay.storage.files import FileStore
 from assay.training.checkpoint import stored_checkpoints
-from tests.faults.training.toy_run import STEPS, Killed, MortalStore, left_behind, outcome, resumes_to_the_same_bytes
+from assay.training.history import read_traces
+from tests.faults.training.toy_run import (
+    SETTINGS,
+    STEPS,
+    Killed,
+    MortalStore,
+    left_behind,
+    outcome,
+    prompts,
+    resumes_to_the_same_bytes,
+)
 
 
 @pytest.mark.slow
@@ -103,3 +115,19 @@ def test_a_validation_that_nobody_could_judge_is_told_of_and_is_no_accuracy(
     assert result.validation == {}
     assert not any("validation_accuracy" in row for row in result.metrics.values())
     assert [item.id for item in result.findings].count("F19/validation") == STEPS // 2
+
+
+def test_the_pass_rate_is_that_of_the_prompts_that_were_chosen(run: Any, tmp_path: Path) -> None:
+    """Those that were replaced too, and none that stepped in: how many did depends on answers, and would bias it."""
+    settings = {"prompts": {"replacement_rounds": 2}, "temperature": 0.5}
+    metrics = run(FileStore(tmp_path), **settings).metrics
+    rows = read_traces(Artifact(FileStore(tmp_path), "train", "0" * 20))
+    schedule = make_schedule(prompts("train", 9), None, TrainSpec.model_validate(SETTINGS | settings), seed=11)
+    stepped_in = 0
+    for step in range(STEPS):
+        found = {group.prompt.id: list[bool]() for group in schedule.select(step)}
+        for row in (row for row in rows if row.step == step and row.problem_id in found):
+            found[row.problem_id].append(row.status == "correct")
+        assert metrics[step]["pass_rate"] == pytest.approx(fmean(fmean(answers) for answers in found.values()))
+        stepped_in += sum(row.step == step and row.problem_id not in found for row in rows)
+    assert stepped_in > 0

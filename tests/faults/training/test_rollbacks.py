@@ -8,12 +8,23 @@ from typing import Any
 import pytest
 
 from assay.contracts.records import TraceRow
+from assay.contracts.training import TrainSpec
+from assay.guards.findings import ended_run
 from assay.storage.artifacts import Artifact
 from assay.storage.files import FileStore
 from assay.storage.tables import rows_from_parquet
 from assay.training.history import MetricRow, read_metrics, read_traces
 from assay.training.rollback import Rollback
-from tests.faults.training.toy_run import STEPS, Killed, MortalStore, left_behind, outcome, resumes_to_the_same_bytes
+from tests.faults.training.toy_run import (
+    SETTINGS,
+    STEPS,
+    Killed,
+    MortalStore,
+    left_behind,
+    outcome,
+    resumes_to_the_same_bytes,
+    trainer,
+)
 
 QUIET = {"truncation": {"metric": "truncated_share", "warn": 1.5, "stop": 2.0}}
 BACK: dict[str, Any] = {"metric": "kl", "warn": 5e-3, "stop": 1e-2, "patience_steps": 1, "action": "rollback"}
@@ -48,7 +59,8 @@ def test_after_its_last_return_the_rule_stops_the_run(run: Any, tmp_path: Path) 
     assert result.rollbacks == [Rollback("kl", 4, 2)]
     severities = [(item.id, item.severity) for item in result.findings if item.id.startswith("rollback/")]
     assert severities == [("rollback/kl", "warning"), ("rollback/kl", "error")]
-    assert "after 1 rollbacks" in result.findings[-1].message
+    assert "its 1 rollbacks are used up" in result.findings[-1].message
+    assert any(map(ended_run, result.findings)), "exit code 10 and the nightly ask for it"
 
 
 def test_what_was_thrown_away_is_on_record_and_counts_nowhere(run: Any, tmp_path: Path) -> None:
@@ -72,6 +84,19 @@ def test_a_run_may_go_back_to_its_start(run: Any, tmp_path: Path) -> None:
     assert result.metrics[0]["kl"] == 0
     assert result.metrics[0]["learning_rate"] == pytest.approx(0.5e-3)
     assert not any("step-000000" in info.path for info in artifact(tmp_path).list("checkpoints"))
+
+
+def test_going_back_halves_the_critics_learning_rate_too(make_model: Any, byte_tokenizer: Any, tmp_path: Path) -> None:
+    """And a run that is resumed has it halved as often."""
+    settings = SETTINGS | rules() | {"loss": {"objective": "ppo"}}
+    rates = []
+    for _ in range(2):
+        run = trainer(make_model, byte_tokenizer, FileStore(tmp_path), TrainSpec.model_validate(settings))
+        count = len(run.run(lambda *_: None).rollbacks)
+        assert count > 0
+        assert run.critic is not None
+        rates.append(run.critic.rate_scale * 2**count)
+    assert rates == [1.0, 1.0]
 
 
 @pytest.mark.slow

@@ -121,7 +121,9 @@ def trainer(make_model: Any, tokenizer: Any, store: FileStore, spec: TrainSpec) 
     producer = Producer(collector, sampler, schedule, policy.named_weights, score, spec.steps, lag, spec.prompts, 60)
     artifact = Artifact(store, "train", "0" * 20)
     critic = critic_for(spec, model)
-    return GRPOTrainer(RunIdentity("arm", 11), spec, policy, producer, prompts("validation", 3), artifact, critic)
+    return GRPOTrainer(
+        RunIdentity(artifact.key, "arm", 11), spec, policy, producer, prompts("validation", 3), artifact, critic
+    )
 
 
 def left_behind(root: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A model with other weights than the one a sampler was started with."""
+"""A model with other weights than the one a sampler was started with, and what the two are compared on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any
 import torch
 
 from assay.contracts.ablation import ModelSpec
+from assay.contracts.precision import BOUNDS
+from assay.contracts.sampling import SampleRequest
+from assay.contracts.seeds import derive
+from assay.sampling.agreement import Comparison
 from assay.sampling.models import load_model
+
+PROBES = [SampleRequest(tuple(range(10 + i, 30 + i)), derive(i), 32, 1.0) for i in range(4)]
+IN_FP32 = Comparison(PROBES, BOUNDS["fp32"].gap)
+IN_BF16 = Comparison(PROBES, BOUNDS["bf16"].gap)
 
 
 def changed(model: ModelSpec, seed: int) -> Any:

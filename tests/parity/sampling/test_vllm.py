@@ -19,10 +19,10 @@ from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import InvariantError, SpecError
 from assay.contracts.sampling import Completion, SampleRequest, VllmSettings
 from assay.contracts.seeds import derive
-from assay.sampling.agreement import PROBE, require_agreement, score_with
+from assay.sampling.agreement import require_agreement, score_with
 from assay.sampling.models import load_model, load_tokenizer
 from assay.sampling.torch_engine import TorchSampler
-from tests.parity.sampling.others import changed
+from tests.parity.sampling.others import IN_FP32, PROBES, changed
 
 pytest.importorskip("vllm", reason="vLLM is not installed: pip install -e '.[serve]'", exc_type=ImportError)
 
@@ -52,7 +52,8 @@ def engine() -> Any:
     from assay.sampling.vllm_engine import EngineShape, VllmSampler
 
     settings = VllmSettings(cpu_cache_bytes=1 << 28)
-    return VllmSampler(MODEL, settings, EngineShape(CPU, torch.float32, 128, tensor_parallel=1, memory_share=0.9))
+    shape = EngineShape(CPU, torch.float32, 128, tensor_parallel=1, memory_share=0.9)
+    return VllmSampler(MODEL, settings, shape, IN_FP32)
 
 
 @pytest.fixture
@@ -218,17 +219,15 @@ def test_a_stale_output_layer_is_caught(vllm: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(transfer, "repack_tied_head", lambda _: None)
     with pytest.raises(InvariantError, match=r"differ by \d\.\d+ nats a token.*F25"):
         vllm.update_weights(other.named_parameters(), score_with(other))
-    (completion,) = vllm.generate([PROBE])
-    gaps = [abs(a - b) for a, b in zip(completion.logprobs, rescored(other, PROBE, completion), strict=True)]
-    assert max(gaps) > 0.1
+    assert largest_gap(other, PROBES, vllm.generate(PROBES)) > 0.1
     monkeypatch.undo()
     vllm.update_weights(other.named_parameters(), score_with(other))
 
 
 def test_weights_that_never_arrived_are_caught(vllm: Any, model: Any) -> None:
-    assert require_agreement(vllm, score_with(model), torch.float32) < 1e-5
+    assert require_agreement(vllm, score_with(model), IN_FP32) < 1e-5
     with pytest.raises(InvariantError, match="nats a token"):
-        require_agreement(vllm, score_with(changed(MODEL, 1)), torch.float32)
+        require_agreement(vllm, score_with(changed(MODEL, 1)), IN_FP32)
 
 
 def test_no_prefix_of_the_old_weights_is_used(vllm: Any) -> None:
@@ -244,7 +243,7 @@ def test_the_weights_of_the_trainer_may_ask_for_gradients(vllm: Any) -> None:
     other = changed(MODEL, 4).train()
     sum(weight.sum() for weight in other.parameters()).backward()
     vllm.update_weights(other.named_parameters(), score_with(other.eval()))
-    assert all(math.isfinite(value) for value in vllm.generate([PROBE])[0].logprobs)
+    assert all(math.isfinite(value) for value in vllm.generate(PROBES)[0].logprobs)
 
 
 def test_settings_that_vllm_refuses_are_named() -> None:

@@ -15,12 +15,13 @@ import pytest
 import torch
 
 from assay.contracts.ablation import ModelSpec
+from assay.contracts.precision import BOUNDS
 from assay.contracts.sampling import SampleRequest, VllmSettings
 from assay.contracts.seeds import derive
-from assay.sampling.agreement import BOUNDS, require_agreement, score_with
+from assay.sampling.agreement import require_agreement, score_with
 from assay.sampling.models import load_model
 from assay.sampling.transfer import Control, Held, repack_tied_head
-from tests.parity.sampling.others import changed
+from tests.parity.sampling.others import IN_BF16, changed
 
 pytest.importorskip("vllm", reason="vLLM is not installed: pip install -e '.[serve]'", exc_type=ImportError)
 
@@ -42,7 +43,7 @@ def engine() -> Any:
         on_device = vllm_engine._on_device
         transfer = {"weight_transfer_config": {"backend": "handed"}}
         patch.setattr(vllm_engine, "_on_device", lambda *given: on_device(*given) | transfer)
-        return VllmSampler(MODEL, VllmSettings(cpu_cache_bytes=1 << 28), shape)
+        return VllmSampler(MODEL, VllmSettings(cpu_cache_bytes=1 << 28), shape, IN_BF16)
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_weights_sent_through_the_transfer_api_are_those_written_with(vllm: Any)
     source = Held()
     source.weights = {name: weight.detach() for name, weight in other.named_parameters()}
     send(vllm, source)
-    assert require_agreement(vllm, score_with(other.to(torch.bfloat16)), torch.bfloat16) < BOUNDS[torch.bfloat16] / 2
+    assert require_agreement(vllm, score_with(other.to(torch.bfloat16)), IN_BF16) < IN_BF16.gap / 2
 
 
 def test_half_precision_differs_by_what_it_explains(vllm: Any) -> None:
@@ -132,7 +133,7 @@ def test_half_precision_differs_by_what_it_explains(vllm: Any) -> None:
         pairs = zip(asked, written, strict=True)
         scored = [(c.logprobs, score(request.prompt_tokens, c.tokens)) for request, c in pairs]
         gaps = [abs(a - b) for own, trainer in scored for a, b in zip(own, trainer, strict=True)]
-        assert sum(gaps) / len(gaps) < BOUNDS[torch.bfloat16] / 2
+        assert sum(gaps) / len(gaps) < BOUNDS["bf16"].gap / 2
         print(f"bf16 vLLM against {dtype}: mean {sum(gaps) / len(gaps):.5f}, largest {max(gaps):.4f}")
 
 
@@ -140,4 +141,4 @@ def test_a_stale_copy_in_half_precision_is_caught_too(vllm: Any) -> None:
     from assay.contracts.errors import InvariantError
 
     with pytest.raises(InvariantError, match="F25"):
-        require_agreement(vllm, score_with(changed(MODEL, 6)), torch.bfloat16)
+        require_agreement(vllm, score_with(changed(MODEL, 6)), IN_BF16)

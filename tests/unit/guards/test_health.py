@@ -46,7 +46,7 @@ HEALTHY: dict[str, Curve] = {
 
 def trace(step: int, index: int, tokens: int, reward: float, **changed: Any) -> TraceRow:
     row: dict[str, Any] = {
-        "arm": "grpo", "seed": 0, "step": step, "problem_id": f"t/{step}", "task": "t", "level": "all",
+        "run": "0" * 20, "arm": "grpo", "seed": 0, "step": step, "problem_id": f"t/{step}", "task": "t", "level": "all",
         "sample_index": index, "request_seed": 1000 * step + index, "text": "", "finish_reason": "stop",
         "completion_tokens": tokens, "logprob_sum_trainer": -1.0, "logprob_sum_sampler": -1.0, "status": "correct",
         "extracted": None, "reward": reward, "reward_parts": {}, "advantage": 0.0, "staleness_steps": 0,
@@ -226,6 +226,13 @@ def test_f19_verdicts_that_failed_are_counted_by_kind() -> None:
     assert findings["F19/verifier"].severity == "warning"
     assert "4.50% of all verdicts failed (error 2, timeout 1)" in findings["F19/verifier"].message
     assert findings["F19/verifier"].where.endswith("step 4")
+
+
+def test_f19_a_verifier_that_is_down_for_a_step_is_no_f15() -> None:
+    """F19: no verdict, no reward; nothing is lost."""
+    missing = dict.fromkeys(("reward_mean", "reward_std", "pass_rate"), lambda step: math.nan if step == 9 else 0.45)
+    curves = missing | {"verifier_failed_share": lambda step: float(step == 9)}
+    assert found(run_of(curves)).keys() == {"F19/verifier"}
 
 
 def test_groups_that_teach_nothing_are_a_finding() -> None:

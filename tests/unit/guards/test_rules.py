@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from assay.contracts.training import GuardRule, default_guards
-from assay.guards.rules import Guards, Outcome
+from assay.contracts.training import KNOWN_FAILURES, GuardRule, TrainSpec, default_guards
+from assay.guards.findings import ended_run, finding
+from assay.guards.rules import MUST_BE_FINITE, Guards, Outcome
 from assay.guards.trends import Trends
 
 KL = GuardRule(metric="kl", warn=1.0, stop=10.0, patience_steps=3, failure="F22")
@@ -104,6 +109,94 @@ def test_a_killed_run_decides_as_one_that_was_not(killed_after: int) -> None:
     assert outcomes == play(values)
 
 
+NAN = [0.1, math.nan]
+
+
+@pytest.mark.parametrize("metric", MUST_BE_FINITE)
+def test_losses_and_gradients_are_finite_whether_or_not_a_rule_watches_them(metric: str) -> None:
+    """F15: `loss` and the critic's figures were NaN for a whole run."""
+    outcome = [Guards({"kl": KL}).check(step, {metric: value}) for step, value in enumerate(NAN)][1]
+    assert outcome.stop
+    assert [(item.id, item.failure) for item in outcome.findings] == [(f"guard/finite_{metric}", "F15")]
+
+
+def test_what_is_not_finite_rolls_back_where_other_rules_do() -> None:
+    back = KL.model_copy(update={"action": "rollback", "max_rollbacks": 3})
+    call = Guards({"kl": back}).check(4, {"loss": math.nan}).rollback
+    assert call is not None
+    assert (call.guard, call.since_step, call.rule.max_rollbacks) == ("finite_loss", 4, 3)
+
+
+def test_a_rule_of_the_users_goes_before_the_one_for_what_is_not_finite() -> None:
+    outcome = play(NAN, GuardRule(metric="loss", warn=1e3, stop=1e4, action="warn"))[1]
+    assert not outcome.stop
+
+
+@pytest.mark.parametrize("metric", ["reward_mean", "reward_std", "pass_rate"])
+def test_a_step_without_a_verdict_says_nothing_about_rewards(metric: Any) -> None:
+    """F19: a verifier that was down for one step is no F15."""
+    assert play(NAN, GuardRule(metric=metric, side="below", warn=0.0, stop=0.0))[1] == Outcome([], [])
+
+
+@pytest.mark.parametrize("metric", ["logprob_gap_mean", "logprob_gap_max"])
+def test_completions_of_older_weights_say_nothing_about_trainer_and_sampler(metric: Any) -> None:
+    """F25: with a lag of two the policy itself has moved on."""
+    guards = Guards({"drift": GuardRule(metric=metric, warn=0.05, stop=0.3, patience_steps=1)})
+    assert guards.check(0, {metric: 0.35, "staleness_steps": 2.0}) == Outcome([], [])
+    assert guards.check(1, {metric: 0.35, "staleness_steps": 0.0}).stop
+
+
+def test_a_rule_judges_from_its_first_step_on() -> None:
+    late = KL.model_copy(update={"from_step": 2, "patience_steps": 1})
+    assert [outcome.stop for outcome in play([20, 20, 20], late)] == [False, False, True]
+
+
+DEFAULTS = [
+    # rule, metric, at warn, at stop, steps at stop, action, failure
+    ("kl", "kl", 1.0, 10.0, 2, "stop", "F15"),
+    ("kl_spike", "kl", 100.0, 1_000.0, 2, "warn", "F32"),
+    ("kl_max", "kl_max", 200.0, 5_000.0, 2, "stop", "F22"),
+    ("ratio", "ratio_max", 5.0, 20.0, 2, "stop", "F24"),
+    ("entropy", "entropy", 0.02, 0.01, 3, "stop", "F22"),
+    ("gradient", "grad_norm", 20.0, 200.0, 3, "stop", "F21"),
+    ("gradient_growth", "grad_norm_growth", 20.0, 200.0, 2, "stop", "F23"),
+    ("reward", "reward_fall", 0.6, 0.8, 2, "stop", "F23"),
+    ("divergence", "validation_fall_se", 3.0, 4.0, 2, "stop", "F20"),
+    ("length", "length_fall", 0.6, 0.8, 2, "stop", "F21"),
+    ("truncation", "truncated_share", 0.1, 0.9, 5, "stop", "F32"),
+    ("repetition", "repetition_share", 0.1, 0.5, 2, "stop", "F24"),
+    ("distinct", "distinct_share", 0.3, 0.1, 2, "stop", "F24"),
+    ("duplicates", "duplicate_excess_share", 0.1, 0.5, 1, "stop", "F01"),
+    ("signal", "mixed_group_level", 0.1, 0.003, 2, "stop", ""),
+    ("staleness", "staleness_steps", 8.0, 64.0, 2, "stop", "F14"),
+    ("drift", "logprob_gap_mean", 0.05, 0.3, 2, "stop", "F25"),
+    ("verifier", "verifier_failed_share", 0.01, 0.2, 2, "stop", "F19"),
+]
+
+
+def test_the_table_holds_every_default_rule() -> None:
+    assert [row[0] for row in DEFAULTS] == list(default_guards())
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "warn", "stop", "patience", "action", "failure"), DEFAULTS, ids=[row[0] for row in DEFAULTS]
+)
+def test_every_default_rule_warns_and_acts_at_its_limits(
+    name: str, metric: str, warn: float, stop: float, patience: int, action: str, failure: str
+) -> None:
+    """Among all the others: just before `warn` nothing, at `warn` its name, at `stop` its action in time."""
+    guards, step = Guards(default_guards()), 100
+    short = warn * (1 - 1e-6) if stop >= warn else warn * (1 + 1e-6)
+    if name != "kl_spike":  # `kl` has warned long before
+        assert guards.check(step, HEALTHY | {metric: short}) == Outcome([], [])
+    (told,) = guards.check(step + 1, HEALTHY | {metric: warn}).findings
+    assert (told.id, told.failure, told.severity) == (f"guard/{name}", failure, "warning")
+    outcomes = [guards.check(step + 2 + i, HEALTHY | {metric: stop}) for i in range(patience)]
+    called = [[call.rule.action for call in outcome.tripped if call.guard == name] for outcome in outcomes]
+    assert called == [[]] * (patience - 1) + [[action]]
+    assert name == "kl_spike" or outcomes[-1].findings[0].id == f"guard/{name}"
+
+
 def test_the_default_rules_let_a_healthy_run_pass() -> None:
     guards = Guards(default_guards())
     assert [guards.check(step, HEALTHY) for step in range(20)] == [Outcome([], [])] * 20
@@ -123,10 +216,44 @@ def test_the_default_rules_let_a_healthy_run_pass() -> None:
 )
 def test_the_default_rules_stop_every_collapse_of_the_failure_list(failure: str, collapse: dict[str, float]) -> None:
     """F01, F15, F19, F21, F22, F24, F32 with the numbers of their notebooks."""
-    guards, trends = Guards(default_guards()), Trends(validation_problems=64)
+    guards, trends = Guards(default_guards()), Trends(prompts_per_step=32)
     rows = [HEALTHY | (collapse if step >= 10 else {}) for step in range(20)]
-    outcomes = [guards.check(step, row | trends.observe(row)) for step, row in enumerate(rows)]
+    outcomes = [guards.check(step, row | trends.observe(row, {})) for step, row in enumerate(rows)]
     stopped = next(step for step, outcome in enumerate(outcomes) if outcome.stop)
     seen = {finding.failure for outcome in outcomes[: stopped + 1] for finding in outcome.findings}
     assert stopped <= 15
     assert failure in seen
+
+
+@pytest.mark.parametrize("limit", ["warn", "stop"])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_limits_are_finite(limit: str, value: float) -> None:
+    """`stop: .inf` passed, and ended in a message about JSON."""
+    with pytest.raises(ValidationError, match="finite number"):
+        GuardRule.model_validate({"metric": "kl", "warn": 1.0, "stop": 2.0, limit: value})
+
+
+def test_a_rule_names_a_failure_that_is_known() -> None:
+    with pytest.raises(ValidationError, match=r"'F99' is not in docs/reference/failures\.md; name one of F01 to F35"):
+        GuardRule(metric="kl", warn=1.0, stop=2.0, failure="F99")
+
+
+def test_known_failures_are_those_of_the_reference() -> None:
+    text = (Path(__file__).parents[3] / "docs/reference/failures.md").read_text("utf-8")
+    assert set(re.findall(r"^\| (F\d\d) ", text, re.MULTILINE)) == KNOWN_FAILURES
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "kl ", "-kl"])
+def test_names_of_rules_are_words(name: str) -> None:
+    """They become the ids of findings."""
+    with pytest.raises(ValidationError, match="use letters, digits, - and _ alone"):
+        TrainSpec(steps=3, guards={name: KL})
+
+
+@pytest.mark.parametrize(
+    ("identity", "severity", "ended"),
+    [("guard/kl", "error", True), ("rollback/kl", "error", True), ("rollback/kl", "warning", False),
+     ("guard/kl", "warning", False), ("F15/kl", "error", False)],
+)  # fmt: skip
+def test_a_guard_ended_a_run_by_its_stop_or_by_its_last_rollback(identity: str, severity: Any, ended: bool) -> None:
+    assert ended_run(finding(identity, severity, "arm/seed0: step 3", "")) == ended

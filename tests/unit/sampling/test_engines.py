@@ -10,10 +10,10 @@ import torch
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import SpecError
-from assay.contracts.sampling import VllmSettings
+from assay.contracts.sampling import SampleRequest, VllmSettings
 from assay.contracts.stage import Runtime
 from assay.contracts.training import TrainSpec
-from assay.sampling import engines
+from assay.sampling import engines, vllm_engine
 from assay.sampling.engines import Samplers, sampler_name, training_sampler, uses_vllm
 from assay.sampling.torch_apart import ApartTorchSampler
 from assay.sampling.torch_engine import TorchSampler
@@ -55,17 +55,17 @@ def test_the_torch_sampler_shares_the_trainers_model_unless_it_lags_behind(
     model_directory: Path, make_model: Any, byte_tokenizer: Any
 ) -> None:
     spec, policy = ModelSpec(path=str(model_directory), kind="base"), make_model()
-    shared = training_sampler(spec, policy, byte_tokenizer, TRAIN, Runtime(device="cpu"))
+    shared = training_sampler(spec, policy, byte_tokenizer, TRAIN, Runtime(device="cpu"), ())
     assert type(shared) is TorchSampler
     assert shared.model is policy
     lagging = TRAIN.model_copy(update={"rollout": TRAIN.rollout.model_copy(update={"max_staleness_steps": 1})})
-    apart = training_sampler(spec, policy, byte_tokenizer, lagging, Runtime(device="cpu"))
+    apart = training_sampler(spec, policy, byte_tokenizer, lagging, Runtime(device="cpu"), ())
     assert type(apart) is ApartTorchSampler
     assert apart.model is not policy
 
 
 def test_samplers_of_one_model_after_another(model_directory: Path) -> None:
-    samplers = Samplers(Runtime(device="cpu", max_batch_sequences=7), tensor_parallel=1)
+    samplers = Samplers(Runtime(device="cpu", max_batch_sequences=7), tensor_parallel=1, probes=())
     spec = ModelSpec(path=str(model_directory), kind="base")
     first, second = samplers.of(spec), samplers.of(spec)
     assert isinstance(first, TorchSampler)
@@ -90,3 +90,20 @@ def test_an_engine_needs_its_place(settings: VllmSettings, processes: int, accel
 def test_an_engine_that_has_its_place_is_started() -> None:
     engines._require_places(VllmSettings(), processes=8, accelerators=8)
     engines._require_places(VllmSettings(placement="apart", tensor_parallel=2), processes=1, accelerators=3)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "gap"),
+    [("fp32", None, 1e-3), ("tf32", None, 0.02), ("bf16", None, 0.05), ("bf16", 0.2, 0.2)],
+)
+def test_a_copy_is_held_to_the_bounds_of_the_run(
+    dtype: str, tolerance: float | None, gap: float, monkeypatch: pytest.MonkeyPatch, make_model: Any
+) -> None:
+    """Those of the check at step 0, with the same way out of them."""
+    monkeypatch.setattr(vllm_engine, "VllmSampler", lambda *given: given)
+    train = TrainSpec.model_validate({"steps": 1, "engine": {"dtype": dtype}, "logprob_tolerance": tolerance})
+    probe = SampleRequest((1, 2), 0, 4, 1.0)
+    runtime, spec = Runtime(device="cpu", sampler="vllm"), ModelSpec(path="/nowhere", kind="base")
+    *_, comparison = training_sampler(spec, make_model(), None, train, runtime, [probe])  # type: ignore[arg-type, misc]
+    assert (comparison.probes, comparison.gap) == ([probe], gap)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, LlamaConfig, MambaConfig, Qwen2Config
 
 from assay.contracts.ablation import ModelSpec
 from assay.contracts.errors import ModelError
 from assay.contracts.stage import Runtime
-from assay.sampling.models import end_token_ids, load_model, load_tokenizer, pick_device
+from assay.sampling.models import end_token_ids, load_model, load_tokenizer, pick_device, position_limit
 
 CPU = torch.device("cpu")
 
@@ -94,3 +95,27 @@ def test_a_directory_without_a_tokenizer_is_refused_by_name(tmp_path: Path) -> N
 def test_the_runtime_picks_device_and_threads() -> None:
     assert pick_device(Runtime(device="cpu", threads=1)) == CPU
     assert torch.get_num_threads() == 1
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768}
+LLAMA3 = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8_192,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "limit"),
+    [
+        (Qwen2Config(max_position_embeddings=32_768), 32_768),
+        (Qwen2Config(max_position_embeddings=32_768, rope_parameters=YARN), 131_072),
+        (Qwen2Config(max_position_embeddings=131_072, rope_parameters=YARN), 131_072),
+        (LlamaConfig(max_position_embeddings=2_048, rope_parameters={"rope_type": "linear", "factor": 2.0}), 4_096),
+        (LlamaConfig(max_position_embeddings=131_072, rope_parameters=LLAMA3), 131_072),
+        (GPT2Config(n_positions=512), 512),
+        (MambaConfig(), None),
+    ],
+)
+def test_positions_are_counted_as_vllm_counts_them(config: Any, limit: int | None) -> None:
+    """Whether the length in the config is that before or after stretching depends on how it is stretched."""
+    assert position_limit(config) == limit

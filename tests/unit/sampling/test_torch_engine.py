@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from assay.contracts.errors import SpecError
 from assay.contracts.sampling import Completion, SampleRequest
 from assay.contracts.seeds import derive
 from assay.sampling import torch_engine
@@ -222,3 +223,13 @@ def test_real_tokens_of_id_zero_are_part_of_the_text(scripted: Callable[..., Com
 
 def test_no_requests_give_no_completions(sampler: TorchSampler) -> None:
     assert sampler.generate([]) == []
+
+
+def test_what_a_model_has_no_positions_for_is_refused_before_anything_is_written(
+    model: Any, byte_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As vLLM refuses it. Rotary embeddings have values beyond the last position that was trained, and no meaning."""
+    sampler = TorchSampler(model, byte_tokenizer, 8)
+    monkeypatch.setattr(model, "forward", None)
+    with pytest.raises(SpecError, match=r"max_position_embeddings: 256 tokens.*may have 257"):
+        sampler.generate([request(0), request(1, prompt=(5, 0), tokens=255)])

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from assay.training.background import Background
 
@@ -69,3 +70,15 @@ def test_a_task_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_one_that_was_never_used_is_closed_at_once() -> None:
     assert Background("test").close(0)
+
+
+def test_the_thread_is_on_the_accelerator_of_the_one_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA starts every thread on the first, and of several training processes only one is there."""
+    seen: list[tuple[str, object]] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: seen.append((threading.current_thread().name, device)))
+    background = Background("test")
+    background.submit(lambda: seen.append(("task", None)))
+    assert background.close(5)
+    assert seen == [("test", 3), ("task", None)]

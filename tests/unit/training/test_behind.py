@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 
 import pytest
 
+from assay.contracts.errors import StageError
 from assay.training.behind import Behind
 
 
@@ -55,3 +57,40 @@ def test_when_the_making_fails_the_thread_ends() -> None:
     with pytest.raises(KeyError):
         make()
     assert threading.active_count() == before
+
+
+def test_work_that_hangs_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F07."""
+    monkeypatch.setattr("assay.training.background.ABANDON_S", 0.1)
+    gate = threading.Event()
+
+    def hang(_: Mapping[int, int]) -> dict[int, int]:
+        gate.wait(30)
+        return {}
+
+    def ask() -> None:
+        with Behind(hang, patience_s=0.2) as behind:
+            behind.add({0: 0})
+            behind.results()
+
+    begun = time.monotonic()
+    with pytest.raises(StageError, match="not there within 0 s"):
+        ask()
+    assert time.monotonic() - begun < 5
+    gate.set()
+
+
+def test_what_nobody_will_ask_for_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F14: a run that is ended must be gone within its grace period."""
+    monkeypatch.setattr("assay.training.background.ABANDON_S", 0.1)
+    gate, begun = threading.Event(), time.monotonic()
+
+    def leave() -> None:
+        with Behind(lambda _: {0: gate.wait(30)}) as behind:
+            behind.add({0: 0})
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        leave()
+    assert time.monotonic() - begun < 5
+    gate.set()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from assay.contracts.errors import InvariantError
+from assay.contracts.errors import InvariantError, ObjectCorrupt
 from assay.contracts.training import OptimizerSpec
 from assay.storage import open_store
 from assay.storage.artifacts import Artifact
@@ -110,12 +111,50 @@ def test_every_checkpoint_keeps_its_weights_and_only_the_newest_its_moments(
 
 
 @pytest.mark.parametrize("which", ["model", "moments"])
-def test_a_checkpoint_whose_bytes_changed_is_not_resumed_from(artifact: Artifact, make_model: Any, which: str) -> None:
+def test_a_checkpoint_whose_bytes_changed_or_are_missing_is_refused(
+    artifact: Artifact, make_model: Any, which: str
+) -> None:
+    """F18: not taken for that of a new run, which would delete what is left."""
     save_checkpoint(artifact, 5, trained(make_model(), 1), {})
     path = json.loads(artifact.read_bytes("scratch/resume/state.json"))[which][0]
-    data = artifact.read_bytes(path)
+    data, files = artifact.read_bytes(path), artifact.list()
     artifact.write_bytes(path, data[:-1] + bytes([data[-1] ^ 1]))
-    assert load_checkpoint(artifact, Policy(make_model(), SPEC, 1.0, 1000)) is None
+    with pytest.raises(ObjectCorrupt, match=f"{path}: its digest is .* or delete scratch/resume/state.json"):
+        load_checkpoint(artifact, Policy(make_model(), SPEC, 1.0, 1000))
+    assert artifact.list() == files
+    artifact.store.delete(artifact.path(path))
+    with pytest.raises(ObjectCorrupt, match=f"{path}: .*state.json names it, and it is not there"):
+        load_checkpoint(artifact, Policy(make_model(), SPEC, 1.0, 1000))
+
+
+def test_a_state_that_was_cut_short_is_refused_by_its_name(artifact: Artifact, make_model: Any) -> None:
+    policy = trained(make_model(), 1)
+    save_checkpoint(artifact, 5, policy, {})
+    for name, read in [
+        ("state", lambda: load_checkpoint(artifact, policy)),
+        (checkpoint_name(5), lambda: read_state(artifact, 5)),
+    ]:
+        path = f"scratch/resume/{name}.json"
+        artifact.write_bytes(path, artifact.read_bytes(path)[:-3])
+        with pytest.raises(ObjectCorrupt, match=f"{path}: it is no JSON"):
+            read()
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["weights", "moments"])
+def test_numbers_that_are_not_finite_are_no_checkpoint_and_the_one_of_before_stands(
+    artifact: Artifact, make_model: Any, where: str, spoilt: float
+) -> None:
+    """F15."""
+    policy = trained(make_model(), 1)
+    assert save_checkpoint(artifact, 5, policy, {})
+    files = artifact.list()
+    parameter = next(iter(policy.trained.values()))
+    tensor = parameter.data if where == "weights" else policy.optimizer.state[parameter]["exp_avg"]
+    tensor[3] = spoilt
+    assert not save_checkpoint(artifact, 6, policy, {})
+    assert artifact.list() == files
+    require_checkpoint(artifact, 5)
 
 
 def test_a_run_whose_last_checkpoint_cannot_be_read_back_is_refused(artifact: Artifact, make_model: Any) -> None:
@@ -128,10 +167,10 @@ def test_a_run_whose_last_checkpoint_cannot_be_read_back_is_refused(artifact: Ar
         require_checkpoint(artifact, 6)
     data = artifact.read_bytes(model_path(5))
     artifact.write_bytes(model_path(5), data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(InvariantError, match="checkpoint of step 5"):
+    with pytest.raises(ObjectCorrupt, match=model_path(5)):
         require_checkpoint(artifact, 5)
     artifact.store.delete(artifact.path(model_path(5)))
-    with pytest.raises(InvariantError, match="checkpoint of step 5"):
+    with pytest.raises(ObjectCorrupt, match=model_path(5)):
         require_checkpoint(artifact, 5)
 
 

@@ -133,6 +133,18 @@ def test_weights_and_moments_come_back_bit_by_bit_with_the_policys(
             critic.update(step_batch(critic, rollouts), returns_of(rollouts), updates=1)
 
 
+def test_half_the_rate_moves_the_critic_half_as_far(make_model: Any, rollouts: list[Rollout]) -> None:
+    """A run that goes back halves the learning rates of both models."""
+    moved = []
+    for scale in (1.0, 0.5):
+        critic = make_critic(make_model())
+        before = critic.model.head.weight.detach().clone()
+        critic.rate_scale = scale
+        critic.update(step_batch(critic, rollouts), returns_of(rollouts), updates=1)
+        moved.append(float((critic.model.head.weight.detach() - before).abs().max()))
+    assert moved[1] == pytest.approx(moved[0] / 2, rel=1e-3)
+
+
 def test_only_an_objective_with_a_critic_gets_one(make_model: Any) -> None:
     def spec(objective: str) -> TrainSpec:
         return TrainSpec.model_validate({"steps": 1, "loss": {"objective": objective}})

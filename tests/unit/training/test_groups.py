@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from assay.contracts.schedule import Allocation
 from assay.contracts.training import PromptSpec
 from assay.training.groups import collect_groups
 from assay.training.rollout import Rollout
+from assay.training.verdicts import counts, mean_pass_rate
 
 ANSWERS = {"never": "0" * 64, "always": "1" * 64, "both": "01" * 32, "late": "0" * 20 + "1" * 44}
 """Prompt -> whether its n-th sample is right; `?` could not be judged."""
@@ -20,8 +25,9 @@ ANSWERS = {"never": "0" * 64, "always": "1" * 64, "both": "01" * 32, "late": "0"
 class Asked:
     """Gives the answers above, and remembers what it was asked for."""
 
-    def __init__(self, make_rollout: Any) -> None:
+    def __init__(self, make_rollout: Any, answers: Mapping[str, str] = ANSWERS) -> None:
         self.make_rollout = make_rollout
+        self.answers = answers
         self.calls: list[list[tuple[str, range]]] = []
 
     def __call__(self, groups: Sequence[Allocation]) -> list[Rollout]:
@@ -29,15 +35,15 @@ class Asked:
         return [self._rollout(group.prompt, index) for group in groups for index in group.indices]
 
     def _rollout(self, prompt: PromptRow, index: int) -> Rollout:
-        right = ANSWERS[prompt.question][index] == "1"
+        right = self.answers[prompt.question][index] == "1"
         made: Rollout = self.make_rollout(
             prompt.question, [1], [2], reward=float(right), status="correct" if right else "wrong"
         )
-        return made
+        return replace(made, prompt=prompt, sample_index=index)
 
 
-def group(name: str, samples: int = 8) -> Allocation:
-    return Allocation(PromptRow(f"toy/{name}", "toy", "train", name, "1", "all", name, [1]), samples)
+def group(name: str, samples: int = 8, task: str = "toy", number: int = 0) -> Allocation:
+    return Allocation(PromptRow(f"{task}/{name}{number}", task, "train", name, "1", "all", name, [1]), samples)
 
 
 def names(rollouts: Sequence[Rollout], used: bool) -> list[str]:
@@ -84,3 +90,43 @@ def test_a_spare_that_teaches_nothing_is_not_used_and_not_lost(asked: Asked) -> 
 def test_without_spares_left_idle_groups_stay(asked: Asked) -> None:
     rollouts = collect_groups(asked, [group("never")], [], PromptSpec(replacement_rounds=2))
     assert names(rollouts, used=True) == ["never"]
+
+
+def test_a_group_makes_room_for_one_of_its_own_task_alone(asked: Asked) -> None:
+    """So what is learnt from keeps the weights of the tasks, 9:1, whichever groups teach nothing."""
+    chosen = [group("never", task="a", number=i) for i in range(9)] + [group("never", task="b")]
+    spares = [group("both", task=task, number=10 + i) for i in range(12) for task in "ba"]
+    rollouts = collect_groups(asked, chosen, spares, PromptSpec(replacement_rounds=2))
+    used = {rollout.prompt.id: rollout.prompt for rollout in rollouts if rollout.used}
+    assert {prompt.question for prompt in used.values()} == {"both"}
+    assert Counter(prompt.task for prompt in used.values()) == {"a": 9, "b": 1}
+    assert len(asked.calls) == 2
+
+
+def test_a_spare_that_teaches_goes_to_a_group_of_its_task_though_another_was_idle_first(asked: Asked) -> None:
+    chosen, spares = [group("never", task="a"), group("always", task="b")], [group("both", task="b")]
+    rollouts = collect_groups(asked, chosen, spares, PromptSpec(replacement_rounds=1))
+    assert [r.prompt.id for r in rollouts if r.used][::8] == ["a/never0", "b/both0"]
+
+
+def test_spares_are_told_from_the_prompts_that_were_chosen(asked: Asked) -> None:
+    spec = PromptSpec(replacement_rounds=3)
+    rollouts = collect_groups(asked, [group("never"), group("late", 24)], [group("always"), group("both")], spec)
+    assert {r.prompt.question: (r.used, r.spare) for r in rollouts} == {
+        "both": (True, True), "late": (True, False), "always": (False, True), "never": (False, False)
+    }  # fmt: skip
+
+
+def test_the_pass_rate_of_the_chosen_prompts_is_right_on_average_under_replacements(make_rollout: Any) -> None:
+    """Every outcome of two chosen prompts and two spares, weighed by how likely it is. How many spares are asked for
+    depends on the answers, so a mean over all prompts is off: a step that fails is counted more often."""
+    right, spec, expected, with_spares = 0.14, PromptSpec(replacement_rounds=1), 0.0, 0.0
+    chosen, spares = [group("a", 2), group("b", 2)], [group("c", 2), group("d", 2)]
+    for a, b, c, d in product(("00", "01", "10", "11"), repeat=4):
+        asked = Asked(make_rollout, {"a": a, "b": b, "c": c, "d": d})
+        rollouts = collect_groups(asked, chosen, spares, spec)
+        chance = math.prod(right if answer == "1" else 1 - right for answer in a + b + c + d)
+        expected += chance * mean_pass_rate(counts([r for r in rollouts if not r.spare], spec))
+        with_spares += chance * mean_pass_rate(counts(rollouts, spec))
+    assert expected == pytest.approx(right, abs=1e-12)
+    assert abs(with_spares - right) > 0.005

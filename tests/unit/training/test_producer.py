@@ -104,7 +104,7 @@ def test_rollouts_come_back_from_json_as_they_were(make_rollout: Any) -> None:
     made = producer(world, 2)
     made.restore(0, [])
     first = made.take(0)
-    state = json.loads(json.dumps(made.state()))
+    state = json.loads(json.dumps(made.state(1)))
     assert len(state) == 2
     again = producer(world, 2)
     again.restore(1, state)
@@ -128,3 +128,20 @@ def test_an_error_in_a_later_step_is_raised_at_the_next_look(make_rollout: Any) 
     made.waiting[3].exception(10)
     with pytest.raises(ConnectionError, match="gone"):
         made.take(0)
+
+
+@pytest.mark.parametrize("lag", [0, 1, 2])
+def test_a_step_is_kept_until_it_is_learnt(make_rollout: Any, lag: int) -> None:
+    """Else a run that is ended while it scores a step saves the next one's rollouts in its place (F01)."""
+    world = Trained(make_rollout)
+    made = producer(world, lag)
+    made.restore(0, [])
+    train(world, made, 0, 2)
+    taken = made.take(2)
+    again = producer(world, lag)
+    again.restore(2, made.state(2))
+    assert [rollouts[0]["prompt"]["id"] for rollouts in made.state(2)] == [
+        f"toy/p{2 + ahead}" for ahead in range(lag + 1)
+    ]
+    assert again.take(2) == taken == made.take(2)
+    assert len(made.state(3)) == lag

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assay.contracts.training import GuardRule, TrainSpec
+from assay.guards.findings import ended_run
 from assay.guards.rules import Tripped
 from assay.training.rollback import (
     Rollback,
@@ -62,9 +63,18 @@ def test_the_finding_says_what_is_lost_and_with_which_rate_it_goes_on() -> None:
     assert (went.id, went.severity, went.failure, went.where) == ("rollback/kl", "warning", "F15", "arm/seed0: step 7")
     assert "steps 4 to 7" in went.message
     assert "0.25 of its learning rate" in went.message
-    ended = finding("arm/seed0", call(6), 8, None, [])
-    assert ended.severity == "error"
-    assert "stopped" in ended.message
+
+
+def test_a_run_whose_rollbacks_are_used_up_is_one_that_a_guard_stopped() -> None:
+    """Else exit code 10 and the nightly's guard alert stay silent."""
+    before = [Rollback("kl", 5, 0), Rollback("ratio", 6, 4), Rollback("kl", 7, 4)]
+    ended = finding("arm/seed0", call(6), 8, None, before)
+    assert ended_run(ended)
+    assert "the run is stopped, because its 2 rollbacks are used up" in ended.message
+    nowhere = finding("arm/seed0", call(0), 1, None, [])
+    assert ended_run(nowhere)
+    assert "before any checkpoint is good: the run is stopped" in nowhere.message
+    assert not ended_run(finding("arm/seed0", call(6), 8, Rollback("kl", 8, 4), []))
 
 
 def test_nothing_is_kept_for_a_run_that_no_rule_takes_back() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import torch
 
 from assay.contracts.scale import Rank
 from assay.contracts.schedule import Allocation
 from assay.training.rollout import Rollout
 from assay.training.shared import SharedCollector
-from assay.training.world import World
+from assay.training.world import World, joined
 
 
 @dataclass
@@ -51,3 +53,14 @@ def test_each_collects_its_share_and_gets_all(rollouts: list[Rollout], index: in
     assert found == [rollout for rollout in rollouts if rollout.prompt in prompts]
     assert sorted(mine.asked + other.asked) == sorted(prompt.id for prompt in prompts)
     assert set(mine.asked).isdisjoint(other.asked)
+
+
+def test_sampling_waits_for_the_others_as_long_as_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F14: its channel is another one, which had torch's own half hour whatever `runtime.scale.timeout_s` was."""
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr("assay.training.world.distributed.new_group", lambda **how: asked.append(how) or "its own")
+    collector = SharedCollector(Groups([]), World(Rank(0, 2), timeout_s=7))
+    assert asked == [{"backend": "gloo", "timeout": timedelta(seconds=7)}]
+    assert collector.world == World(Rank(0, 2), "its own", 7)
+    with joined(Rank(), torch.device("cpu"), 12) as world:
+        assert world == World(Rank(), timeout_s=12)
