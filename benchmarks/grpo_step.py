@@ -92,7 +92,8 @@ def write_tokenizer(source: Path, folder: Path, vocabulary: int) -> None:
 
 
 def of_width(hidden: int) -> dict[str, int]:
-    return {"hidden_size": hidden, "intermediate_size": 5 * hidden // 2, "num_attention_heads": hidden // 32}
+    widths = {"hidden_size": hidden, "intermediate_size": 5 * hidden // 2}
+    return widths | {"num_attention_heads": hidden // 32, "max_position_embeddings": 512}
 
 
 def of_public_model(name: str) -> dict[str, Any]:
