@@ -21,6 +21,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+
 ALL = {"updates": [0, 4]}
 
 
@@ -86,8 +88,6 @@ def test_ligers_kernels_change_the_last_bits_alone(trained: dict[str, Any], tmp_
 def two(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Two processes with a GPU each, through NCCL."""
     assert "fp32" in trained
-    if torch.cuda.device_count() < 2:
-        pytest.skip("needs two CUDA devices")
     jobs = {name: ALL | {"scale": scale} for name, scale in SCALES.items()}
     halves = {name: JOBS[name] for name in ("bf16-1", "bf16-3", "fp16-2")}
     return run(2, tmp_path_factory.mktemp("gpus") / "two", jobs | halves, "cuda")
@@ -101,11 +101,13 @@ SCALES: dict[str, Any] = {
 }
 
 
+@two_gpus
 @pytest.mark.parametrize("name", SCALES)
 def test_two_gpus_train_what_one_trains(trained: dict[str, Any], two: dict[str, Any], name: str) -> None:
     assert furthest(two[name]["weights"], trained["fp32"]["weights"]) < 1e-4
 
 
+@two_gpus
 @pytest.mark.parametrize("name", ["bf16-1", "bf16-3", "fp16-2"])
 def test_so_they_do_in_half_precision(trained: dict[str, Any], two: dict[str, Any], name: str) -> None:
     assert furthest(two[name]["weights"], trained["fp32"]["weights"]) < 1.5e-2

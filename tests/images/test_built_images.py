@@ -89,17 +89,15 @@ def test_there_is_no_compiler_but_where_runs_need_one(run: Run, role: str) -> No
     assert bool(found) == (role in WITH_A_COMPILER), found
 
 
-def test_a_compiler_that_is_there_compiles(run: Run, role: str) -> None:
-    if role not in WITH_A_COMPILER:
-        pytest.skip("the role has no compiler")
+@pytest.mark.parametrize("role", WITH_A_COMPILER, indirect=True)
+def test_a_compiler_that_is_there_compiles(run: Run) -> None:
     source = 'extern "C" int f() { return 4; }'
     script = f"echo '{source}' >/tmp/f.cpp && g++ -shared -fPIC -o /tmp/f.so /tmp/f.cpp && echo made"
     assert run("sh", "-c", script).stdout == "made\n"
 
 
-def test_deepspeeds_operators_are_there_compiled(run: Run, role: str) -> None:
-    if role != "train":
-        pytest.skip("the role has no DeepSpeed")
+@pytest.mark.parametrize("role", ["train"], indirect=True)
+def test_deepspeeds_operators_are_there_compiled(run: Run) -> None:
     script = (
         "import torch\nfrom deepspeed.git_version_info import installed_ops\n"
         "from deepspeed.ops.op_builder.all_ops import ALL_OPS\n"
@@ -109,9 +107,8 @@ def test_deepspeeds_operators_are_there_compiled(run: Run, role: str) -> None:
     assert "loaded" in run("python3", "-c", script, flags=("--env=DS_ACCELERATOR=cpu",)).stdout
 
 
-def test_adapters_and_trackers_are_there(run: Run, role: str) -> None:
-    if role != "train":
-        pytest.skip("the role does not train")
+@pytest.mark.parametrize("role", ["train"], indirect=True)
+def test_adapters_and_trackers_are_there(run: Run) -> None:
     assert run("python3", "-c", "import peft, wandb, mlflow; print('there')").stdout == "there\n"
 
 

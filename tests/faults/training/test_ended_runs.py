@@ -33,6 +33,14 @@ def ended_after(done: int) -> Any:
     return report
 
 
+def ends_as_the_one_left_alone(run: Any, folder: Path, step: int, **settings: Any) -> None:
+    """The run that was ended at a step resumes there, and ends with the bytes of one that nobody ended."""
+    resumed = run(FileStore(folder / "ended"), **settings)
+    assert resumed.resumed_from_step == step
+    assert outcome(resumed) == outcome(run(FileStore(folder / "whole"), **settings))
+    assert left_behind(folder / "ended") == left_behind(folder / "whole")
+
+
 @pytest.mark.parametrize("lag", [0, 2])
 @pytest.mark.parametrize("done", range(1, STEPS))
 def test_a_run_that_is_ended_resumes_at_that_step_and_leaves_the_same_bytes(
@@ -40,13 +48,9 @@ def test_a_run_that_is_ended_resumes_at_that_step_and_leaves_the_same_bytes(
 ) -> None:
     """Also between two checkpoints: rows that are not yet written, and rollouts in the making, are in the state."""
     settings = {"rollout": {"max_staleness_steps": lag}}
-    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
     with pytest.raises(Retryable, match=f"step {done} is its checkpoint"):
         run(FileStore(tmp_path / "ended"), ended_after(done), **settings)
-    resumed = run(FileStore(tmp_path / "ended"), **settings)
-    assert resumed.resumed_from_step == done
-    assert outcome(resumed) == expected
-    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+    ends_as_the_one_left_alone(run, tmp_path, done, **settings)
 
 
 def test_sampling_is_broken_off(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,17 +63,13 @@ def test_sampling_is_broken_off(run: Any, tmp_path: Path, monkeypatch: pytest.Mo
             time.sleep(60)
         return collect(self, purpose, step, *rest)
 
-    expected = outcome(run(FileStore(tmp_path / "whole")))
     with monkeypatch.context() as patched:
         patched.setattr(RolloutCollector, "collect", ended)
         begun = time.monotonic()
         with pytest.raises(Retryable, match="step 3 is its checkpoint"):
             run(FileStore(tmp_path / "ended"))
         assert time.monotonic() - begun < 20
-    resumed = run(FileStore(tmp_path / "ended"))
-    assert resumed.resumed_from_step == 3
-    assert outcome(resumed) == expected
-    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+    ends_as_the_one_left_alone(run, tmp_path, 3)
 
 
 @pytest.mark.parametrize("lag", [0, 1, 2])
@@ -78,7 +78,6 @@ def test_a_run_that_is_ended_while_it_scores_a_step_learns_from_that_step_when_i
 ) -> None:
     """Where it samples ahead, the next step's rollouts took its place, and were made a second time (F01)."""
     settings = {"rollout": {"max_staleness_steps": lag}}
-    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
     logprobs = Policy.logprobs
 
     def ended(self: Policy, items: Any, model: Any) -> Any:
@@ -90,10 +89,7 @@ def test_a_run_that_is_ended_while_it_scores_a_step_learns_from_that_step_when_i
         patched.setattr(Policy, "logprobs", ended)
         with pytest.raises(Retryable, match="step 3 is its checkpoint"):
             run(FileStore(tmp_path / "ended"), **settings)
-    resumed = run(FileStore(tmp_path / "ended"), **settings)
-    assert resumed.resumed_from_step == 3
-    assert outcome(resumed) == expected
-    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+    ends_as_the_one_left_alone(run, tmp_path, 3, **settings)
 
 
 @pytest.mark.parametrize("lag", [1, 2])
@@ -101,7 +97,6 @@ def test_so_does_one_that_is_ended_while_it_waits_for_a_step(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag: int
 ) -> None:
     settings = {"rollout": {"max_staleness_steps": lag}, "validate_every_steps": STEPS, "checkpoint_every_steps": STEPS}
-    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
     collect = RolloutCollector.collect
 
     def ended(self: RolloutCollector, purpose: str, step: int, *rest: Any) -> Any:
@@ -115,10 +110,7 @@ def test_so_does_one_that_is_ended_while_it_waits_for_a_step(
         patched.setattr(RolloutCollector, "collect", ended)
         with pytest.raises(Retryable, match="step 3 is its checkpoint"):
             run(FileStore(tmp_path / "ended"), **settings)
-    resumed = run(FileStore(tmp_path / "ended"), **settings)
-    assert resumed.resumed_from_step == 3
-    assert outcome(resumed) == expected
-    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+    ends_as_the_one_left_alone(run, tmp_path, 3, **settings)
 
 
 def test_who_watches_a_run_that_was_ended_between_checkpoints_hears_of_every_step(run: Any, tmp_path: Path) -> None:
@@ -154,7 +146,6 @@ def test_rollouts_that_take_too_long_are_not_waited_for_and_the_last_checkpoint_
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"rollout": {"max_staleness_steps": 1}}
-    expected = outcome(run(FileStore(tmp_path / "whole"), **settings))
     collect = RolloutCollector.collect
 
     def slow(self: RolloutCollector, purpose: str, step: int, *rest: Any) -> Any:
@@ -166,10 +157,7 @@ def test_rollouts_that_take_too_long_are_not_waited_for_and_the_last_checkpoint_
         patched.setattr("assay.training.run_state.IN_FLIGHT_S", 0.1)
         with pytest.raises(Retryable, match="resumes from its last checkpoint"):
             run(FileStore(tmp_path / "ended"), ended_after(3), **settings)
-    resumed = run(FileStore(tmp_path / "ended"), **settings)
-    assert resumed.resumed_from_step == 2
-    assert outcome(resumed) == expected
-    assert left_behind(tmp_path / "ended") == left_behind(tmp_path / "whole")
+    ends_as_the_one_left_alone(run, tmp_path, 2, **settings)
 
 
 @pytest.mark.slow

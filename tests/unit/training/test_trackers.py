@@ -24,18 +24,22 @@ def tell(feed: Trackers, steps: range = range(3)) -> None:
             feed.log(step, {"reward_mean": step / 10, "kl": float("nan") if step == 1 else 0.5})
 
 
+def mlflow_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[MlflowTracker, Any]:
+    """A tracker and what reads it: the store in files, which any mlflow brings; it has to be asked for since 3.17."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    spec = MlflowTracker(uri=str(folder / "mlruns"), experiment="sums")
+    return spec, mlflow.tracking.MlflowClient(tracking_uri=spec.uri)
+
+
 def test_mlflow_has_every_step_under_one_run_also_after_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against the store in files, which any mlflow brings; it has to be asked for since 3.17."""
-    mlflow = pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    spec = MlflowTracker(uri=str(tmp_path / "mlruns"), experiment="sums")
+    spec, server = mlflow_in(tmp_path, monkeypatch)
     for steps in (range(3), range(3, 5)):
         feed = Trackers([spec], TOLD, end_s=120)
         tell(feed, steps)
         assert feed.findings("grpo/seed1") == []
-    server = mlflow.tracking.MlflowClient(tracking_uri=spec.uri)
     (run,) = server.search_runs([server.get_experiment_by_name("sums").experiment_id])
     assert (run.info.run_name, run.data.tags["arm"], run.info.status) == ("grpo/seed1", "grpo", "FINISHED")
     history = server.get_metric_history(run.info.run_id, "reward_mean")
@@ -45,10 +49,7 @@ def test_mlflow_has_every_step_under_one_run_also_after_a_resume(
 def test_an_mlflow_run_that_is_ended_is_killed_and_running_again_when_it_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mlflow = pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    spec = MlflowTracker(uri=str(tmp_path / "mlruns"), experiment="sums")
-    server = mlflow.tracking.MlflowClient(tracking_uri=spec.uri)
+    spec, server = mlflow_in(tmp_path, monkeypatch)
     client = MlflowClient(spec, TOLD)
     client.close(finished=False)
     assert server.get_run(client.run_id).info.status == "KILLED"
